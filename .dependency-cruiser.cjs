@@ -1,0 +1,60 @@
+// The rooms of src/, top to ground. A room imports only rooms below it, and only their face (index.ts).
+const rooms = [
+  'cli',
+  'server',
+  'api',
+  'cluster',
+  'simulation',
+  'routing',
+  'placement',
+  'engines',
+  'models',
+  'prompts',
+  'hardware',
+  'inference',
+  'security',
+  'observability',
+  'config',
+  'core',
+]
+
+const downwardOnly = rooms.slice(1).map((room, index) => ({
+  name: `${room}-reaches-up`,
+  severity: 'error',
+  comment: `Arrows go down the list of rooms only: ${room} may not import what stands above it.`,
+  from: { path: `^src/${room}/` },
+  to: { path: `^src/(${rooms.slice(0, index + 1).join('|')})/` },
+}))
+
+module.exports = {
+  forbidden: [
+    ...downwardOnly,
+    {
+      name: 'through-the-face',
+      severity: 'error',
+      comment: 'Another room is imported by its index.ts only.',
+      from: { path: '^src/([^/]+)/' },
+      to: { path: '^src/([^/]+)/', pathNot: ['^src/$1/', '^src/[^/]+/index\\.ts$'] },
+    },
+    { name: 'no-circles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'product-needs-no-tests',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '\\.test\\.ts$' },
+      to: { path: '^(test|bench|tools)/' },
+    },
+    {
+      name: 'declared-dependencies-only',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '\\.test\\.ts$' },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'] },
+    },
+    { name: 'pure-prompts', severity: 'error', from: { path: '^src/(prompts|placement)/', pathNot: '\\.test\\.ts$' }, to: { dependencyTypes: ['core'] } },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },
+  },
+}

@@ -1,0 +1,193 @@
+import type { Logprob, ModelOptions, OutputFormat, Usage } from '../inference/index.ts'
+
+export type EngineName = 'llama.cpp' | 'embedded'
+
+/** A device as the engine itself names it; `cpu` is not listed. */
+export interface EngineDevice {
+  /** The engine's own name: `CUDA0`, `Vulkan1`. */
+  name: string
+  description: string
+  totalBytes: number
+  freeBytes: number
+}
+
+/** What an engine can be used for on this machine, found out by asking it. */
+export type EngineProbe =
+  | {
+      available: true
+      version: string
+      /** The program, or the package's folder. */
+      path: string
+      devices: EngineDevice[]
+      /** Flags that the program's help names (`--rpc`); empty where the engine has no flags. */
+      flags: ReadonlySet<string>
+    }
+  | {
+      available: false
+      /** Why, and what to do about it, as one readable text. */
+      reason: string
+    }
+
+/** Everything an engine has to know to start one instance. */
+export interface InstanceSpec {
+  /** Unique among running instances; for logs, sockets and temporary files. */
+  id: string
+  /** For messages. */
+  modelName: string
+  modelPath: string
+  projectorPaths: string[]
+  adapterPaths: string[]
+  /** Tokens, of each slot. */
+  contextLength: number
+  /** Requests run at once. */
+  slots: number
+  /** The instance embeds instead of generating. */
+  embedding: boolean
+  /** Layers on GPUs; `auto` as many as fit. */
+  gpuLayers: number | 'auto'
+  mainGpu?: number
+  /** CPU threads; absent takes `defaultThreads()`. */
+  threads?: number
+  batchSize?: number
+  useMmap?: boolean
+  flashAttention: 'auto' | 'on' | 'off'
+  /** `f16`, `q8_0`, `q4_0`, ... for keys and values alike. */
+  kvCacheType: string
+  /** Whether generation may drop the middle of a full context and go on. */
+  contextShift: boolean
+  /** A launch that shows no sign of life (log, progress) for so long is given up; Infinity never. */
+  stallTimeoutMs: number
+}
+
+/** The sampling options with every default filled in. */
+export type SamplingOptions = Required<
+  Pick<
+    ModelOptions,
+    | 'num_keep'
+    | 'seed'
+    | 'temperature'
+    | 'top_k'
+    | 'top_p'
+    | 'min_p'
+    | 'typical_p'
+    | 'repeat_last_n'
+    | 'repeat_penalty'
+    | 'presence_penalty'
+    | 'frequency_penalty'
+  >
+>
+
+/** One rendered prompt to continue. */
+export interface CompletionRequest {
+  /**
+   * Text (special tokens in it are recognised, BOS is added where the model wants one and the text does not
+   * already begin with it), or tokens that are taken as they are.
+   */
+  prompt: string | number[]
+  images?: Uint8Array[]
+  sampling: SamplingOptions
+  /** Most tokens to generate, at least 1. */
+  maxTokens: number
+  /** Generation ends before the first of these; no part of it is ever emitted. */
+  stop: string[]
+  format?: OutputFormat
+  /** How many alternatives to report for each token (0 to 20); absent reports no probabilities. */
+  topLogprobs?: number
+}
+
+export interface EngineTokenEvent {
+  type: 'token'
+  /** Whole UTF-8 characters; may be empty while a character, or a possible stop string, is held back. */
+  text: string
+  /** The tokens sampled since the last event, in order. */
+  tokens: number[]
+  logprobs?: Logprob[]
+}
+
+/** Prefill goes on: `processedTokens` of `totalTokens`. */
+export interface EngineProgressEvent {
+  type: 'progress'
+  processedTokens: number
+  totalTokens: number
+}
+
+export interface EngineDoneEvent {
+  type: 'done'
+  reason: 'stop' | 'length'
+  usage: Usage
+  stopSequence?: string
+}
+
+export type EngineEvent = EngineTokenEvent | EngineProgressEvent | EngineDoneEvent
+
+export interface InstanceLoad {
+  running: number
+  waiting: number
+}
+
+/** How and why an instance ended. */
+export interface InstanceExit {
+  /** `closed` was asked for; the others were not. */
+  kind: 'closed' | 'out_of_memory' | 'crashed'
+  /** The reason in the engine's words, with exit code or signal. */
+  reason: string
+}
+
+export interface InstanceMemory {
+  /** On devices. */
+  vramBytes: number
+  /** In the host's memory: weights, KV cache and buffers that are not on devices. */
+  hostBytes: number
+}
+
+/** One running engine process that serves one model. */
+export interface EngineInstance {
+  readonly id: string
+  readonly engine: EngineName
+  readonly pid: number
+  readonly slots: number
+  /** Tokens of each slot, as the engine really has it. */
+  readonly contextLength: number
+  /** As the engine reported it. */
+  readonly memory: InstanceMemory
+  /** Resolves when the process has ended, whatever the reason; never rejects. */
+  readonly exited: Promise<InstanceExit>
+
+  /**
+   * Continues a prompt. More requests than slots wait their turn. Ends with exactly one `done`, or throws:
+   * the signal's reason when aborted (within one token, and the slot is free when the iterator has returned),
+   * `DroverError` `context_exceeded` (prompt too long), `invalid_format`, `engine_crashed`, `engine_failed`.
+   */
+  generate(request: CompletionRequest, signal: AbortSignal): AsyncIterable<EngineEvent>
+
+  /** One L2-normalised vector an input, and the tokens they took together. Throws `context_exceeded`. */
+  embed(
+    inputs: readonly (string | number[])[],
+    signal: AbortSignal,
+  ): Promise<{ embeddings: Float32Array[]; promptTokens: number }>
+
+  /** Special tokens in the text are recognised; BOS is added where the model wants one and `addSpecial` says so. */
+  tokenize(text: string, options: { addSpecial: boolean }): Promise<number[]>
+  detokenize(tokens: readonly number[]): Promise<string>
+
+  load(): InstanceLoad
+
+  /**
+   * Ends the process. With `drainMs` running requests may end first, for at most so long; without, they fail
+   * with `engine_crashed`. Resolves when the process is gone. May be called again, to hurry.
+   */
+  close(options?: { drainMs?: number }): Promise<void>
+}
+
+/** Software that runs models. */
+export interface Engine {
+  readonly name: EngineName
+  /** Looks for the engine and asks what it can do. Cached; never throws. */
+  probe(): Promise<EngineProbe>
+  /**
+   * Starts an instance and waits until it takes requests. Throws `load_failed` (the engine's own reason in the
+   * message), `insufficient_memory`, `load_stalled`, `engine_unavailable`, or the signal's reason; nothing of a
+   * failed launch is left running.
+   */
+  launch(spec: InstanceSpec, signal: AbortSignal): Promise<EngineInstance>
+}

@@ -1,0 +1,153 @@
+import type { Message, ModelOptions } from '../inference/index.ts'
+
+/** A model's name, taken apart. Letters keep the case they were written in. */
+export interface ModelName {
+  host: string
+  namespace: string
+  model: string
+  tag: string
+}
+
+/** What a model can be asked for, by Ollama's words. */
+export type Capability =
+  | 'completion'
+  | 'tools'
+  | 'insert'
+  | 'vision'
+  | 'embedding'
+  | 'thinking'
+  | 'image'
+  | 'audio'
+
+/** `details` of `/api/tags`, `/api/show` and `/api/ps`, key by key. */
+export interface ModelDetails {
+  parent_model: string
+  format: string
+  family: string
+  families: string[] | null
+  parameter_size: string
+  quantization_level: string
+  context_length?: number
+  embedding_length?: number
+}
+
+/** A model of the store: its manifest, with small layers read and big ones as paths. */
+export interface StoredModel {
+  name: ModelName
+  /** Name as Ollama displays it: `llama3:latest`, `user/m:tag`. */
+  displayName: string
+  /** `registry.ollama.ai/library/llama3:latest`. */
+  fullName: string
+  /** Hexadecimal SHA-256 of the manifest file, without `sha256:`. */
+  digest: string
+  /** All layers and the config. */
+  sizeBytes: number
+  modifiedAtMs: number
+  modelPath: string
+  projectorPaths: string[]
+  adapterPaths: string[]
+  /** Go template, where the manifest has one. */
+  template?: string
+  system?: string
+  /** Options of the model, already of the right types; others are dropped with a warning. */
+  parameters: ModelOptions
+  messages: Message[]
+  licenses: string[]
+  config: ModelConfig
+}
+
+/** The manifest's config blob; the fields Drover reads. */
+export interface ModelConfig {
+  model_format?: string
+  model_family?: string
+  model_families?: string[] | null
+  model_type?: string
+  file_type?: string
+  renderer?: string
+  parser?: string
+  requires?: string
+  remote_host?: string
+  remote_model?: string
+  capabilities?: string[]
+  context_length?: number
+  embedding_length?: number
+}
+
+/** The numbers of a model file that memory and speed follow from. */
+export interface ModelShape {
+  architecture: string
+  parameterCount: number
+  layerCount: number
+  /** Trained context in tokens. */
+  contextLength: number
+  embeddingLength: number
+  feedForwardLength: number
+  headCount: number
+  /** One entry a layer. */
+  headCountKv: number[]
+  keyLength: number
+  valueLength: number
+  vocabularySize: number
+  /** Sliding window in tokens, where the architecture has one. */
+  slidingWindow?: number
+  expertCount?: number
+  expertUsedCount?: number
+  /** Bytes of every tensor of the file. */
+  weightBytes: number
+  /** Bytes of the tensors of each layer. */
+  layerBytes: number[]
+  /** Bytes of the input embedding, which always lies in host memory. */
+  inputBytes: number
+  /** Bytes of output head and norm. */
+  outputBytes: number
+}
+
+/** What the model file itself says. */
+export interface ModelFile {
+  metadata: Record<string, unknown>
+  tensors: { name: string; type: string; shape: number[] }[]
+  shape: ModelShape
+  /** `F16`, `Q4_K_M`, ... */
+  fileType: string
+  /** The GGUF's Jinja template. */
+  chatTemplate?: string
+  /** Text of special tokens by role, where the vocabulary has them. */
+  bosToken?: string
+  eosToken?: string
+  /** Whether the tokenizer adds BOS by itself. */
+  addsBos: boolean
+  /** The file pools its states: an embedding model. */
+  pooling: boolean
+}
+
+/** Everything known about a model, for `/api/show` and for running it. */
+export interface ModelDescription {
+  stored: StoredModel
+  file: ModelFile
+  details: ModelDetails
+  capabilities: Capability[]
+}
+
+/** The models on this machine, in Ollama's own layout. */
+export interface ModelStore {
+  readonly root: string
+  /** Newest first; a manifest that cannot be read is left out, with a warning in the log. */
+  list(): Promise<StoredModel[]>
+  /**
+   * The model of a name as clients write it (case does not matter). Undefined when there is none. Throws
+   * `DroverError` `invalid_request` ("invalid model name"), `store_unreadable`, `model_corrupt`.
+   */
+  find(name: string): Promise<StoredModel | undefined>
+  /** Reads the model file's head; cached by blob. Throws `model_corrupt` saying what is wrong with which file. */
+  describe(stored: StoredModel): Promise<ModelDescription>
+  /** Puts a GGUF file into the store under a name, as `ollama create` would. Idempotent. */
+  importGguf(name: string, source: ImportSource): Promise<StoredModel>
+}
+
+export interface ImportSource {
+  path: string
+  template?: string
+  system?: string
+  parameters?: ModelOptions
+  license?: string
+}

@@ -1,0 +1,57 @@
+import type { Message, Think, Tool, ToolCall } from '../inference/index.ts'
+
+/** What a template can express. */
+export interface TemplateCapabilities {
+  tools: boolean
+  /** It also renders earlier calls and the tools' replies. */
+  toolRoundTrip: boolean
+  thinking: boolean
+  /** It has a place for a suffix (fill in the middle). */
+  insert: boolean
+}
+
+/** A conversation to render. */
+export interface PromptTurn {
+  messages: Message[]
+  tools: Tool[]
+  /** Absent: nothing was said about thinking. */
+  think?: Think
+}
+
+/** A compiled chat template, whatever its language. Pure: the same turn gives the same text, dates apart. */
+export interface PromptTemplate {
+  readonly language: 'go' | 'jinja'
+  readonly source: string
+  readonly capabilities: TemplateCapabilities
+  /** The tags around thinking in the model's output; absent where the template shows none. */
+  readonly thinkTags?: { open: string; close: string }
+  /** The text that begins a tool call in the model's output; absent where the template has no tools. */
+  readonly toolTag?: string
+  /** Throws `DroverError` `invalid_request` with the template's own complaint (`raise_exception`, a bad field). */
+  render(turn: PromptTurn): string
+  /** Throws `DroverError` `unsupported` where `capabilities.insert` is false. */
+  renderInsert(prompt: string, suffix: string): string
+}
+
+/** Output told apart into what the client sees. */
+export type OutputPiece =
+  | { type: 'token'; text: string }
+  | { type: 'thinking'; text: string }
+  | { type: 'toolCall'; call: ToolCall }
+
+/** Takes a model's output as it comes, cut anywhere, and gives its pieces as soon as they are certain. */
+export interface OutputParser {
+  push(text: string): OutputPiece[]
+  /** The output is over: what was held back comes out. */
+  end(): OutputPiece[]
+}
+
+export interface OutputParserOptions {
+  template: PromptTemplate
+  /** The rendered prompt: thinking may already be open at its end. */
+  prompt: string
+  /** False leaves think tags in the text; true takes them out. */
+  parseThinking: boolean
+  /** No tools: calls stay in the text. */
+  tools: Tool[]
+}

@@ -1,0 +1,32 @@
+import type { EmbedRequest, EmbedResult, InferenceEvent, InferenceRequest } from '../inference/index.ts'
+import type { StoredModel } from '../models/index.ts'
+
+/** A model that is running now, for `/api/ps`. */
+export interface LoadedModel {
+  stored: StoredModel
+  /** Tokens of one slot. */
+  contextLength: number
+  slots: number
+  sizeBytes: number
+  vramBytes: number
+  /** Milliseconds since the epoch; Infinity for ever. */
+  expiresAtMs: number
+}
+
+/** Request in, events out: everything between a dialect and the engines. */
+export interface Router {
+  /**
+   * Answers a request. Nothing happens before the first `next()`; an error before the first event is the
+   * request's refusal, one after it is a break in the answer. An empty chat or prompt only loads the model
+   * (`done` with reason `load`), or unloads it when `keepAliveMs` is 0 (reason `unload`).
+   * Throws `DroverError` with the wording of Ollama's API.
+   */
+  answer(request: InferenceRequest, signal: AbortSignal): AsyncIterable<InferenceEvent>
+  /** The prompt that `answer` would send to the engine, without sending it. */
+  render(request: InferenceRequest, signal: AbortSignal): Promise<{ prompt: string; imageCount: number }>
+  embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult>
+  /** Longest remaining first. */
+  loaded(): LoadedModel[]
+  /** Refuses new requests, lets running ones end for `drainMs`, stops every engine. Call again to hurry. */
+  close(options: { drainMs: number }): Promise<void>
+}

@@ -1,0 +1,136 @@
+import type { EngineInstance } from '../engines/index.ts'
+import { DroverError, defaultOptions, type InferenceRequest, type Message, type ModelOptions } from '../inference/index.ts'
+import { compileTemplate, type PromptTemplate } from '../prompts/index.ts'
+import type { ResolvedModel } from './resolve.ts'
+
+/** A request turned into what an engine reads. */
+export interface RenderedPrompt {
+  text: string
+  images: Uint8Array[]
+  template: PromptTemplate
+  /** The answer may hold thinking and calls to tell apart; false for raw and inserted text. */
+  structured: boolean
+}
+
+const tooLong =
+  'the prompt is longer than the context length currently available to the model; shorten the prompt, adjust the ' +
+  'context length in settings, or use a model with a longer context length'
+
+/** Prompts of conversations, rendered by the model's or the request's template. */
+export function renderRequest(request: InferenceRequest, model: ResolvedModel, history = ''): RenderedPrompt {
+  if (request.kind === 'generate' && request.raw) {
+    return { text: request.prompt, images: request.images ?? [], template: model.template, structured: false }
+  }
+  if (request.kind === 'generate' && request.suffix) {
+    const template = templateOf(request, model)
+    return { text: template.renderInsert(request.prompt, request.suffix), images: [], template, structured: false }
+  }
+  const template = templateOf(request, model)
+  const messages = messagesOf(request, model)
+  const tools = request.kind === 'chat' ? (request.tools ?? []) : []
+  const think = thinkOf(request, model)
+  const text = history + template.render({ messages, tools, ...(think !== undefined && { think }) })
+  return { text, images: messages.flatMap((message) => message.images ?? []), template, structured: true }
+}
+
+/** Whether, and how hard, to think: a thinking model does unless told not to; others are told nothing. */
+export function thinkOf(request: InferenceRequest, model: ResolvedModel): InferenceRequest['think'] {
+  return request.think ?? (model.description.capabilities.includes('thinking') ? true : undefined)
+}
+
+function templateOf(request: InferenceRequest, model: ResolvedModel): PromptTemplate {
+  if (request.kind !== 'generate' || !request.template) return model.template
+  return compileTemplate({ goTemplate: request.template })
+}
+
+/** The conversation with what the model file adds to it: its example messages and its system prompt. */
+function messagesOf(request: InferenceRequest, model: ResolvedModel): Message[] {
+  const { messages: preset, system } = model.description.stored
+  if (request.kind === 'chat') {
+    const messages = [...preset, ...request.messages]
+    const addSystem = system && request.messages[0]?.role !== 'system'
+    return addSystem ? [{ role: 'system', content: system }, ...messages] : messages
+  }
+  const messages: Message[] = [...preset]
+  const systemText = request.system ?? system
+  if (systemText) messages.unshift({ role: 'system', content: systemText })
+  messages.push({ role: 'user', content: request.prompt, ...(request.images && { images: request.images }) })
+  return messages
+}
+
+/**
+ * Makes the prompt fit the instance's context. A conversation loses its oldest turns, but never the system's nor
+ * the last; a single prompt that is still too long loses its middle, so that about half the context is free.
+ * Throws `context_exceeded` where the request forbids it.
+ */
+export async function fitPrompt(
+  rendered: RenderedPrompt,
+  request: InferenceRequest,
+  model: ResolvedModel,
+  instance: EngineInstance,
+  options: ModelOptions,
+  history: string,
+): Promise<{ prompt: string | number[]; tokenCount?: number }> {
+  const limit = instance.contextLength - 1
+  // No token is shorter than a byte, so most prompts are known to fit without counting. The tokenizer may add a
+  // BOS and a leading space.
+  if (Buffer.byteLength(rendered.text) + 2 <= limit) return { prompt: rendered.text }
+  let tokens = await instance.tokenize(rendered.text, { addSpecial: true })
+  if (tokens.length <= limit) return { prompt: rendered.text, tokenCount: tokens.length }
+  if (request.truncate === false) throw new DroverError('context_exceeded', tooLong)
+  if (request.kind === 'chat') {
+    const shorter = await dropOldest(request, model, instance, limit, history)
+    if (shorter.tokens.length <= limit) return { prompt: shorter.text, tokenCount: shorter.tokens.length }
+    tokens = shorter.tokens
+  }
+  if (request.shift === false) throw new DroverError('context_exceeded', tooLong)
+  const kept = dropMiddle(tokens, options.num_keep ?? defaultOptions.num_keep, instance.contextLength)
+  return { prompt: kept, tokenCount: kept.length }
+}
+
+/** Renders the conversation without its oldest turns: as few as needed, found by halving. */
+async function dropOldest(
+  request: InferenceRequest & { kind: 'chat' },
+  model: ResolvedModel,
+  instance: EngineInstance,
+  limit: number,
+  history: string,
+): Promise<{ text: string; tokens: number[] }> {
+  const attempt = async (dropped: number) => {
+    const messages = withoutOldest(request.messages, dropped)
+    const { text } = renderRequest({ ...request, messages }, model, history)
+    return { text, tokens: await instance.tokenize(text, { addSpecial: true }) }
+  }
+  let fewest = 1
+  let most = Math.max(1, request.messages.filter((message) => message.role !== 'system').length - 1)
+  let best = await attempt(most)
+  if (best.tokens.length > limit) return best
+  while (fewest < most) {
+    const middle = (fewest + most) >> 1
+    const tried = await attempt(middle)
+    if (tried.tokens.length <= limit) {
+      best = tried
+      most = middle
+    } else {
+      fewest = middle + 1
+    }
+  }
+  return best
+}
+
+/** The messages without the first `count` that are not the system's. The last message always stays. */
+export function withoutOldest(messages: Message[], count: number): Message[] {
+  let left = count
+  return messages.filter((message, index) => {
+    if (message.role === 'system' || index === messages.length - 1 || left === 0) return true
+    left--
+    return false
+  })
+}
+
+/** Keeps the first `keep` tokens and the last ones, so that about half of the context stays free. */
+export function dropMiddle(tokens: number[], keep: number, contextLength: number): number[] {
+  const room = Math.max(1, contextLength >> 1)
+  const head = Math.min(keep < 0 ? room : keep, room - 1)
+  return [...tokens.slice(0, head), ...tokens.slice(tokens.length - (room - head))]
+}

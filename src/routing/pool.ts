@@ -1,5 +1,5 @@
 import type { Clock } from '../core/index.ts'
-import type { Engine, EngineInstance, InstanceSpec } from '../engines/index.ts'
+import type { Engine, EngineInstance } from '../engines/index.ts'
 import { asDroverError, DroverError } from '../inference/index.ts'
 import type { Logger } from '../observability/index.ts'
 import {
@@ -31,8 +31,6 @@ export interface PoolOptions {
   defaultKeepAliveMs: number
   /** Chosen once, at the first load. */
   engine: () => Promise<Engine>
-  /** What an instance is started with, out of a wish and its plan. */
-  specOf: (wish: LoadWish, plan: LoadPlan, instanceId: string) => InstanceSpec
   /** Memory for models: in all, and free at this moment. */
   memory: () => MemoryFacts
   clock: Clock
@@ -105,7 +103,7 @@ export function createPool(options: PoolOptions): Pool {
     try {
       const engine = await options.engine()
       const startedAtMs = clock.monotonicMs()
-      const instance = await engine.launch(options.specOf(wish, plan, `${entryId}`), signal)
+      const instance = await engine.launch(wish.spec(plan, `${entryId}`), signal)
       const { vramBytes, hostBytes } = instance.memory
       log.info(
         {

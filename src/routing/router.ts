@@ -14,7 +14,7 @@ import type { ModelStore, StoredModel } from '../models/index.ts'
 import { createOutputParser } from '../prompts/index.ts'
 import type { LoadedModel, Router } from './contract.ts'
 import type { LoadWish } from './lifecycle/index.ts'
-import { loadOptionsOf, maxTokensOf, mergeOptions, samplingOf } from './options.ts'
+import { maxTokensOf, mergeOptions, samplingOf } from './options.ts'
 import type { Lease, Pool } from './pool.ts'
 import { fitPrompt, type RenderedPrompt, renderRequest, thinkOf } from './render.ts'
 import { checkCapabilities, createResolver, type ResolvedModel } from './resolve.ts'
@@ -25,7 +25,7 @@ export interface RouterOptions {
   store: ModelStore
   pool: Pool
   /** How a model is to be loaded for a request with these options. */
-  wishOf: (model: ResolvedModel, options: ModelOptions) => LoadWish
+  wishOf: (model: ResolvedModel, options: ModelOptions) => Promise<LoadWish>
   clock: Clock
 }
 
@@ -54,7 +54,7 @@ export function createRouter({ store, pool, wishOf, clock }: RouterOptions): Rou
     }
     checkCapabilities(request, model)
     const options = mergeOptions(model.description.stored.parameters, request.options)
-    const wish = wishOf(model, options)
+    const wish = await wishOf(model, options)
     lastNames.set(model.key, model.description.stored)
     for (let attempt = 1; ; attempt++) {
       const lease = await acquire(wish, request.keepAliveMs, signal)
@@ -125,7 +125,7 @@ export function createRouter({ store, pool, wishOf, clock }: RouterOptions): Rou
       }
       const options = mergeOptions(model.description.stored.parameters, request.options)
       lastNames.set(model.key, model.description.stored)
-      const lease = await acquire(wishOf(model, options), request.keepAliveMs, signal)
+      const lease = await acquire(await wishOf(model, options), request.keepAliveMs, signal)
       try {
         const loadMs = clock.monotonicMs() - arrivedMs
         const result = await embedInputs(request, lease.instance, signal)

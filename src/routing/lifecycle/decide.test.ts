@@ -16,6 +16,9 @@ function wish(key: string, bytes: number, options: LoadOptions = {}): LoadWish {
       bytes <= budgetBytes
         ? { ok: true, plan: { contextLength: options.contextLength ?? 4096, slots: 2, bytes, options } }
         : { ok: false, message: `${key} needs ${bytes} of ${budgetBytes}` },
+    spec: () => {
+      throw new Error('the lifecycle starts nothing by itself')
+    },
   }
 }
 

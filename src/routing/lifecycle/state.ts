@@ -1,3 +1,4 @@
+import type { InstanceSpec } from '../../engines/index.ts'
 import type { DroverError } from '../../inference/index.ts'
 import type { CrashRecord } from './restart.ts'
 
@@ -30,6 +31,8 @@ export interface LoadWish {
   modelName: string
   options: LoadOptions
   plan: Planner
+  /** What an instance is started with, once it is planned. */
+  spec: (plan: LoadPlan, instanceId: string) => InstanceSpec
 }
 
 /** A request that waits for its model. */

@@ -1,0 +1,72 @@
+import type { Config } from '../config/index.ts'
+import type { EngineDevice, InstanceSpec } from '../engines/index.ts'
+import type { ModelOptions } from '../inference/index.ts'
+import { fitInstance } from '../placement/index.ts'
+import { type LoadPlan, type LoadWish, loadOptionsOf, type ResolvedModel } from '../routing/index.ts'
+
+const gib = 2 ** 30
+
+/** Ollama's default context by the devices' memory together: large machines get large contexts. */
+export function defaultContextLength(devices: readonly EngineDevice[]): number {
+  const vramBytes = devices.reduce((sum, device) => sum + device.totalBytes, 0)
+  if (vramBytes >= 47 * gib) return 262_144
+  return vramBytes >= 23 * gib ? 32_768 : 4096
+}
+
+/** A wish to load `model`, which plans itself by the memory that it is offered. */
+export function wishOf(
+  model: ResolvedModel,
+  options: ModelOptions,
+  config: Config,
+  devices: readonly EngineDevice[],
+): LoadWish {
+  const { file, stored, capabilities } = model.description
+  const load = loadOptionsOf(options, file.shape.contextLength)
+  const embedding = !capabilities.includes('completion')
+  return {
+    key: model.key,
+    modelName: stored.displayName,
+    options: load,
+    plan: (budgetBytes) => {
+      const fitted = fitInstance({
+        modelName: stored.displayName,
+        shape: file.shape,
+        budgetBytes,
+        embedding,
+        wanted: { contextLength: load.contextLength, slots: config.numParallel },
+        defaultContextLength: config.contextLength ?? defaultContextLength(devices),
+        kvCacheType: config.kvCacheType,
+        batchSize: load.batchSize,
+      })
+      if (!fitted.ok) return fitted
+      const { contextLength, slots, memory } = fitted
+      return { ok: true, plan: { contextLength, slots, bytes: memory.totalBytes, options: load } }
+    },
+    spec: (plan, instanceId) => specOf(model, plan, instanceId, config),
+  }
+}
+
+function specOf(model: ResolvedModel, plan: LoadPlan, instanceId: string, config: Config): InstanceSpec {
+  const { stored, capabilities } = model.description
+  const { batchSize, gpuLayers, mainGpu, useMmap, threads } = plan.options
+  return {
+    id: instanceId,
+    modelName: stored.displayName,
+    modelPath: stored.modelPath,
+    projectorPaths: stored.projectorPaths,
+    adapterPaths: stored.adapterPaths,
+    contextLength: plan.contextLength,
+    slots: plan.slots,
+    embedding: !capabilities.includes('completion'),
+    gpuLayers: gpuLayers ?? 'auto',
+    flashAttention: config.flashAttention,
+    kvCacheType: config.kvCacheType,
+    // Always on: a request that forbids it is held to its context by its token limit, without a reload.
+    contextShift: true,
+    stallTimeoutMs: config.loadStallTimeoutMs,
+    ...(mainGpu !== undefined && { mainGpu }),
+    ...(threads !== undefined && { threads }),
+    ...(batchSize !== undefined && { batchSize }),
+    ...(useMmap !== undefined && { useMmap }),
+  }
+}

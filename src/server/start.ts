@@ -1,0 +1,145 @@
+import { rm } from 'node:fs/promises'
+import type { FastifyInstance } from 'fastify'
+import { createApi } from '../api/index.ts'
+import type { Config } from '../config/index.ts'
+import { systemClock } from '../core/index.ts'
+import { createEmbeddedEngine, createLlamaCppEngine, type Engine, type EngineDevice } from '../engines/index.ts'
+import { DroverError } from '../inference/index.ts'
+import { type ModelStore, openStore } from '../models/index.ts'
+import type { Logger } from '../observability/index.ts'
+import { createPool, createRouter, type Router } from '../routing/index.ts'
+import { importDemoModel } from './demo.ts'
+import { chooseEngine } from './engine-choice.ts'
+import { createMemoryReader } from './memory.ts'
+import { wishOf } from './plan-load.ts'
+import { createRunDir, sweepRunDirs } from './run-dir.ts'
+
+/** The version of Ollama's API that Drover speaks; clients switch features on by it. */
+export const ollamaVersion = '0.33.0'
+
+/** Models loaded at once unless configured: Ollama's rule. */
+const modelsPerDevice = 3
+
+export interface RunningServer {
+  /** `http://127.0.0.1:11434` */
+  address: string
+  /** Name of the bundled model, when it was asked for. */
+  demoModel?: string
+  /** Lets running answers end for `drainMs`, then stops everything. A second call hurries. */
+  close(options: { drainMs: number }): Promise<void>
+  /** Resolves when nothing is left. */
+  closed: Promise<void>
+}
+
+export interface ServerOptions {
+  log: Logger
+  /** Makes the bundled model ready. */
+  demo: boolean
+  /** What the configuration has to say; logged at start. */
+  warnings: readonly string[]
+}
+
+/** Starts a gateway and its worker in this process. Throws, with nothing left behind, when it cannot serve. */
+export async function startServer(config: Config, { log, demo, warnings }: ServerOptions): Promise<RunningServer> {
+  for (const warning of warnings) log.warn({}, warning)
+  await sweepRunDirs()
+  const runDir = await createRunDir()
+  try {
+    const store = await openStore({ root: config.modelsDir, log })
+    const demoModel = demo ? (await importDemoModel(store)).displayName : undefined
+    const router = createWorker(config, store, runDir, log)
+    const api = createApi({ router, store, version: ollamaVersion, log, config: apiConfig(config) })
+    const address = await listen(api, config)
+    return { ...running(api, router, runDir), address, ...(demoModel !== undefined && { demoModel }) }
+  } catch (error) {
+    await rm(runDir, { recursive: true, force: true })
+    throw error
+  }
+}
+
+/** Engines, models in memory, and the way to them. */
+function createWorker(config: Config, store: ModelStore, runDir: string, log: Logger): Router {
+  // Begins now, while nothing is urgent, so that the first load need not wait for it.
+  const chosen = chooseEngine(enginesOf(config, runDir, log), log)
+  let devices: readonly EngineDevice[] = []
+  chosen.then(
+    ({ probe }) => {
+      devices = probe.devices
+    },
+    (error) => log.error({ reason: error.message }, 'no engine'),
+  )
+  const pool = createPool({
+    limits: {
+      get maxLoadedModels() {
+        return config.maxLoadedModels || modelsPerDevice * Math.max(1, devices.length)
+      },
+      maxWaiting: config.maxQueue,
+      maxQueuedPerInstance: config.maxQueue,
+    },
+    defaultKeepAliveMs: config.keepAliveMs,
+    engine: async () => (await chosen).engine,
+    memory: createMemoryReader(config.memoryLimitBytes, () => devices),
+    clock: systemClock,
+    log,
+  })
+  return createRouter({
+    store,
+    pool,
+    wishOf: async (model, options) => wishOf(model, options, config, (await chosen).probe.devices),
+    clock: systemClock,
+  })
+}
+
+function enginesOf(config: Config, runDir: string, log: Logger): Engine[] {
+  const llamaCpp = createLlamaCppEngine({
+    enginesDir: config.enginesDir,
+    runDir,
+    log,
+    ...(config.llamaServerPath !== undefined && { serverPath: config.llamaServerPath }),
+  })
+  const embedded = createEmbeddedEngine({ runDir, log })
+  if (config.engine === 'llama.cpp') return [llamaCpp]
+  if (config.engine === 'embedded') return [embedded]
+  return [llamaCpp, embedded]
+}
+
+async function listen(api: FastifyInstance, { host }: Config): Promise<string> {
+  try {
+    return await api.listen({ host: host.address, port: host.port })
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    const where = `${host.address}:${host.port}`
+    if (code === 'EADDRINUSE') {
+      throw new Error(`${where} is in use, perhaps by Ollama or another Drover: stop it, or set OLLAMA_HOST`)
+    }
+    if (code === 'EACCES') throw new Error(`${where} may not be used by this user: take a port from 1024 on`)
+    if (code === 'EADDRNOTAVAIL') throw new Error(`${where} is no address of this machine: correct OLLAMA_HOST`)
+    throw error
+  }
+}
+
+/** Answers that have ended may still be on their way to a client; it has a moment to take them. */
+const lastWordsMs = 1000
+
+async function lastWords(api: FastifyInstance): Promise<void> {
+  api.server.closeIdleConnections()
+  systemClock.after(lastWordsMs, () => api.server.closeAllConnections())
+}
+
+function running(api: FastifyInstance, router: Router, runDir: string): Pick<RunningServer, 'close' | 'closed'> {
+  const { promise: closed, resolve } = Promise.withResolvers<void>()
+  let closing: Promise<unknown> | undefined
+  const close = async ({ drainMs }: { drainMs: number }) => {
+    const hurried = router.close({ drainMs })
+    if (closing) return void (await Promise.all([hurried, closing]))
+    // The port refuses newcomers from here on; those within may end.
+    const stopped = api.close()
+    closing = hurried
+      .then(() => lastWords(api))
+      .then(() => stopped)
+      .then(() => rm(runDir, { recursive: true, force: true }))
+      .finally(resolve)
+    await closing
+  }
+  return { close, closed }
+}

@@ -101,7 +101,7 @@ while [ -L "$self" ]; do
     *) self=\${self%/*}/$link ;;
   esac
 done
-root=\${self%/*}/..
+root=$(CDPATH= cd -- "\${self%/*}/.." && pwd -P) || exit 127
 exec ${command} "$@"
 `,
   )

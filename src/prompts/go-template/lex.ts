@@ -86,11 +86,12 @@ class Lexer {
   private readonly source: string
   private pos = 0
   private parenDepth = 0
-  private countedTo = 0
   private line = 1
+  private nextNewline: number
 
   constructor(source: string) {
     this.source = source
+    this.nextNewline = newlineAfter(source, -1)
   }
 
   run(): void {
@@ -108,15 +109,12 @@ class Lexer {
     return 'over'
   }
 
-  /** Tokens come in order, so each newline is counted once. */
+  /** Tokens come in order, so each newline is looked for once. */
   private lineAt(pos: number): number {
-    let newline = this.source.indexOf('\n', this.countedTo)
-    while (newline >= 0 && newline < pos) {
+    while (this.nextNewline < pos) {
       this.line++
-      this.countedTo = newline + 1
-      newline = this.source.indexOf('\n', this.countedTo)
+      this.nextNewline = newlineAfter(this.source, this.nextNewline)
     }
-    if (newline < 0) this.countedTo = this.source.length
     return this.line
   }
 
@@ -290,6 +288,11 @@ const unterminated: Record<string, string> = {
   '"': 'unterminated quoted string',
   '`': 'unterminated raw quoted string',
   "'": 'unterminated character constant',
+}
+
+function newlineAfter(source: string, pos: number): number {
+  const newline = source.indexOf('\n', pos + 1)
+  return newline < 0 ? Number.POSITIVE_INFINITY : newline
 }
 
 function isDigit(char: string | undefined): boolean {

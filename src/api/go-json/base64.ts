@@ -1,14 +1,16 @@
+import { DecodeError } from './errors.ts'
+
 const wellFormed = /^[A-Za-z0-9+/]*={0,2}$/
 const isLetter = /[A-Za-z0-9+/]/
 
 /**
  * Standard base64 with padding; line breaks are skipped.
- * Throws an `Error` as Go's `base64.StdEncoding` does: `illegal base64 data at input byte N`.
+ * Throws a `DecodeError` as Go's `base64.StdEncoding` does: `illegal base64 data at input byte N`.
  */
 export function decodeBase64(text: string): Uint8Array {
   if (text.length % 4 !== 0 || !wellFormed.test(text)) {
     const corruptAt = firstCorruptByte(text)
-    if (corruptAt !== undefined) throw new Error(`illegal base64 data at input byte ${corruptAt}`)
+    if (corruptAt !== undefined) throw new DecodeError(`illegal base64 data at input byte ${corruptAt}`)
   }
   return Buffer.from(text, 'base64')
 }

@@ -1,3 +1,5 @@
+import { DecodeError } from './errors.ts'
+
 const unitMs: Record<string, number> = {
   ns: 1e-6,
   us: 1e-3,
@@ -14,10 +16,10 @@ export const maxDurationMs = (2 ** 63 - 1) / 1e6
 
 /**
  * A Go duration (`300ms`, `-1h30m`, `0`) in milliseconds.
- * Throws an `Error` in the words of Go's `time.ParseDuration`.
+ * Throws a `DecodeError` in the words of Go's `time.ParseDuration`.
  */
 export function parseGoDuration(text: string): number {
-  const invalid = () => new Error(`time: invalid duration ${quoteDuration(text)}`)
+  const invalid = () => new DecodeError(`time: invalid duration ${quoteDuration(text)}`)
   const negative = text.startsWith('-')
   let rest = text.replace(/^[+-]/, '')
   if (rest === '0') return 0
@@ -28,10 +30,10 @@ export function parseGoDuration(text: string): number {
     if (amount === undefined) throw invalid()
     rest = rest.slice(amount.length)
     const unit = /^[^\d.]*/.exec(rest)?.[0] ?? ''
-    if (unit === '') throw new Error(`time: missing unit in duration ${quoteDuration(text)}`)
+    if (unit === '') throw new DecodeError(`time: missing unit in duration ${quoteDuration(text)}`)
     const scale = Object.hasOwn(unitMs, unit) ? unitMs[unit] : undefined
     if (scale === undefined) {
-      throw new Error(`time: unknown unit ${quoteDuration(unit)} in duration ${quoteDuration(text)}`)
+      throw new DecodeError(`time: unknown unit ${quoteDuration(unit)} in duration ${quoteDuration(text)}`)
     }
     totalMs += Number(amount) * scale
     if (totalMs > maxDurationMs) throw invalid()

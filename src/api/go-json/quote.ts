@@ -11,7 +11,7 @@ const shortEscapes: Record<string, string> = {
 }
 
 // What Go's strconv.IsPrint refuses: controls, surrogates, unassigned, and every space but U+0020.
-const needsEscape = /["\\]|[^\P{C}]|[^\P{Z} ]/gu
+const needsEscape = /["\\\p{C}\p{Z}]/gu
 
 /** A string as Go's `%q` prints it (strconv.Quote). */
 export function goQuote(text: string): string {

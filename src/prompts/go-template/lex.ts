@@ -226,9 +226,7 @@ class Lexer {
   /** An identifier must be followed by something that can follow one: `$x+2` is not a sum. */
   private terminated(end: number): boolean {
     const char = this.source[end]
-    return (
-      char === undefined || isSpace(char) || '.,|:()'.includes(char) || this.source.startsWith('}}', end)
-    )
+    return char === undefined || isSpace(char) || '.,|:()'.includes(char) || this.source.startsWith('}}', end)
   }
 
   private word(end: number): 'action' | 'over' {
@@ -299,7 +297,8 @@ function isDigit(char: string | undefined): boolean {
   return char !== undefined && char >= '0' && char <= '9'
 }
 
-const numbers = /[+-]?(?:0[xX][\da-fA-F_]*(?:\.[\da-fA-F_]*)?(?:[pP][+-]?[\d_]*)?|0[oO][0-7_]*(?:\.[0-7_]*)?|0[bB][01_]*(?:\.[01_]*)?|[\d_]*(?:\.[\d_]*)?(?:[eE][+-]?[\d_]*)?)i?/y
+const numbers =
+  /[+-]?(?:0[xX][\da-fA-F_]*(?:\.[\da-fA-F_]*)?(?:[pP][+-]?[\d_]*)?|0[oO][0-7_]*(?:\.[0-7_]*)?|0[bB][01_]*(?:\.[01_]*)?|[\d_]*(?:\.[\d_]*)?(?:[eE][+-]?[\d_]*)?)i?/y
 const wordChar = /[\p{L}\p{Nd}_]/uy
 
 /** Loose on purpose: what is wrong but looks like a number is refused when it is parsed. */

@@ -1,3 +1,5 @@
+import { quote } from './literals.ts'
+
 /** What a template's source says, as a tree. `pos` counts UTF-16 units from the source's start. */
 export type Node =
   | { type: 'text'; pos: number; text: string }
@@ -85,7 +87,7 @@ export function describeNode(node: Node | PipeNode | CommandNode | Operand): str
     case 'string':
       return node.literal
     case 'template':
-      return `{{template ${JSON.stringify(node.name)}${node.pipe ? ` ${describePipe(node.pipe)}` : ''}}}`
+      return `{{template ${quote(node.name)}${node.pipe ? ` ${describePipe(node.pipe)}` : ''}}}`
     default:
       return node.type
   }

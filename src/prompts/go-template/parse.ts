@@ -26,7 +26,14 @@ const maxDepth = 400
  * it may call. Throws `TemplateError`.
  */
 export function parse(source: string, functions: ReadonlySet<string>): GoTemplate {
-  const shared: Shared = { tokens: lex(source), next: 0, depth: 0, functions, templates: new Map() }
+  const shared: Shared = {
+    tokens: lex(source),
+    next: 0,
+    furthest: 0,
+    depth: 0,
+    functions,
+    templates: new Map(),
+  }
   const root = new Parser(shared, '').parseRoot()
   return { source, root, templates: shared.templates }
 }
@@ -34,6 +41,8 @@ export function parse(source: string, functions: ReadonlySet<string>): GoTemplat
 interface Shared {
   tokens: Token[]
   next: number
+  /** The last token that was looked at. */
+  furthest: number
   depth: number
   functions: ReadonlySet<string>
   templates: Map<string, Node[]>
@@ -91,11 +100,11 @@ class Parser {
   // Tokens.
 
   private next(): Token {
-    const { tokens } = this.shared
-    const token = tokens[this.shared.next] ?? tokens[tokens.length - 1]
-    if (token === undefined) throw new TemplateError('template: empty token list')
-    this.shared.next++
-    return token
+    const { shared } = this
+    const last = shared.tokens.length - 1
+    const at = Math.min(shared.next++, last)
+    if (at > shared.furthest) shared.furthest = at
+    return shared.tokens[at] as Token
   }
 
   private peek(): Token {
@@ -110,6 +119,7 @@ class Parser {
     return token
   }
 
+  /** Spaces before the token are passed for good. */
   private peekNonSpace(): Token {
     const token = this.nextNonSpace()
     this.shared.next--
@@ -121,18 +131,17 @@ class Parser {
     return token.type === type ? token : this.unexpected(token, context)
   }
 
-  /** Go names the line of the token it read last, which may be one further than the parser is. */
-  private fail(complaint: string, token?: Token): never {
-    const { tokens, next } = this.shared
-    const line = (token ?? tokens[Math.min(next, tokens.length) - 1])?.line ?? 1
+  /** Go names the line of the token it read last, which may be further than the parser is. */
+  private fail(complaint: string): never {
+    const line = this.shared.tokens[this.shared.furthest]?.line ?? 1
     throw new TemplateError(`template: :${line}: ${complaint}`)
   }
 
   private unexpected(token: Token, context: string): never {
-    if (token.type !== 'error') this.fail(`unexpected ${describeToken(token)} in ${context}`, token)
+    if (token.type !== 'error') this.fail(`unexpected ${describeToken(token)} in ${context}`)
     const elsewhere = this.actionLine !== 0 && this.actionLine !== token.line
     const noun = token.text.endsWith(' action') ? '' : ' in action'
-    this.fail(token.text + (elsewhere ? `${noun} started at :${this.actionLine}` : ''), token)
+    this.fail(token.text + (elsewhere ? `${noun} started at :${this.actionLine}` : ''))
   }
 
   private attempt<T>(action: () => T): T {
@@ -193,7 +202,7 @@ class Parser {
       if (node.type === 'end' || node.type === 'else') return { nodes, end: node }
       nodes.push(node)
     }
-    return this.fail('unexpected EOF', this.peekNonSpace())
+    return this.fail('unexpected EOF')
   }
 
   private textOrAction(): Node | Terminator {
@@ -323,7 +332,7 @@ class Parser {
       if (context !== 'range' || pipe.variables.length > 1) this.fail(`too many declarations in ${context}`)
       const { type } = this.peekNonSpace()
       if (type !== 'variable' && type !== 'rightDelim' && type !== 'rightParen') {
-        this.fail('range can only initialize variables', this.peekNonSpace())
+        this.fail('range can only initialize variables')
       }
     }
   }
@@ -347,11 +356,7 @@ class Parser {
 
   /** A term and the fields behind it; nothing where the next token begins no term. */
   private operand(): Operand | undefined {
-    if (!operandStarts.has(this.peekNonSpace().type)) {
-      this.peekNonSpace()
-      while (this.peek().type === 'space') this.next()
-      return undefined
-    }
+    if (!operandStarts.has(this.peekNonSpace().type)) return undefined
     const term = this.term(this.nextNonSpace())
     const { type, pos } = this.peek()
     if (type !== 'field') return term
@@ -361,7 +366,7 @@ class Parser {
       return { ...term, pos, path: [...term.path, ...path] }
     }
     if (literals.has(term.type)) {
-      this.fail(`unexpected . after term ${quote(describeNode(term))}`, this.peek())
+      this.fail(`unexpected . after term ${quote(describeNode(term))}`)
     }
     return { type: 'chain', pos, operand: term, path }
   }

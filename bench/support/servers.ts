@@ -1,0 +1,88 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openStore } from '../../src/models/index.ts'
+import { createLogger } from '../../src/observability/index.ts'
+import { type SyntheticShape, writeSyntheticGguf } from '../../tools/synthetic.ts'
+
+/** A temporary folder that is gone when the benchmark ends. */
+export function scratchFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'drover-bench-'))
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** Makes a store with one synthetic model in it, and returns the model's file. */
+export async function storeOf(modelsDir: string, name: string, shape: SyntheticShape): Promise<string> {
+  const store = await openStore({ root: modelsDir, log: createLogger({ level: 'error' }) })
+  const path = join(modelsDir, '..', `${name}.gguf`)
+  await writeSyntheticGguf(path, shape)
+  return (await store.importGguf(name, { path })).modelPath
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await new Promise((resolve) => server.once('listening', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  return typeof address === 'object' && address ? address.port : 0
+}
+
+const children = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+})
+
+/** Starts a program that dies with the benchmark. */
+export function start(command: string, args: string[], env: NodeJS.ProcessEnv = process.env): ChildProcess {
+  const child = spawn(command, args, { env, stdio: ['ignore', 'ignore', 'ignore'] })
+  children.add(child)
+  child.once('exit', () => children.delete(child))
+  return child
+}
+
+/** Waits until a GET is answered with 200. */
+export async function ready(url: string, timeoutMs = 60_000): Promise<void> {
+  const endsAt = Date.now() + timeoutMs
+  for (;;) {
+    const ok = await fetch(url).then(
+      (response) => response.ok,
+      () => false,
+    )
+    if (ok) return
+    if (Date.now() > endsAt) throw new Error(`${url} did not answer within ${timeoutMs} ms`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+/** nginx as the plainest proxy: unbuffered, kept connections, one worker. */
+export function startNginx(folder: string, port: number, upstreamPort: number): ChildProcess {
+  try {
+    execFileSync('nginx', ['-v'], { stdio: 'ignore' })
+  } catch (cause) {
+    throw new Error('nginx is not on the PATH; install it (Debian: apt-get install nginx-light)', { cause })
+  }
+  const config = join(folder, 'nginx.conf')
+  writeFileSync(
+    config,
+    `daemon off; worker_processes 1; pid ${folder}/nginx.pid; error_log ${folder}/nginx.log;
+events { worker_connections 256; }
+http {
+  access_log off;
+  client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy;
+  fastcgi_temp_path ${folder}/f; uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
+  upstream engine { server 127.0.0.1:${upstreamPort}; keepalive 64; }
+  server {
+    listen 127.0.0.1:${port};
+    location / {
+      proxy_pass http://engine; proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_buffering off; proxy_read_timeout 600s;
+    }
+  }
+}
+`,
+  )
+  return start('nginx', ['-c', config, '-p', folder])
+}

@@ -53,6 +53,7 @@ function toOption(name: string, value: unknown, type: OptionType): unknown {
     if (!value.every((item) => typeof item === 'string')) throw refuse('an array of strings')
     return value
   }
-  if (typeof value !== 'number') throw refuse(`type ${type}`)
-  return type === 'integer' ? Math.trunc(value) : value
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw refuse(`type ${type}`)
+  if (type === 'float32') return value
+  return Math.trunc(Math.min(Math.max(value, Number.MIN_SAFE_INTEGER), Number.MAX_SAFE_INTEGER))
 }

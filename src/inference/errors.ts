@@ -16,6 +16,7 @@ export const errorCatalogue = {
   internal: { status: 500, retry: 'never' },
   invalid_option: { status: 500, retry: 'never' },
   invalid_format: { status: 500, retry: 'never' },
+  invalid_template: { status: 500, retry: 'never' },
   store_unreadable: { status: 500, retry: 'never' },
   model_corrupt: { status: 500, retry: 'never' },
   insufficient_memory: { status: 500, retry: 'other' },

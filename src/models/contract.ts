@@ -43,9 +43,14 @@ export interface StoredModel {
   /** All layers and the config. */
   sizeBytes: number
   modifiedAtMs: number
+  /** The GGUF; empty for a model that has none here (another server's, or safetensors). */
   modelPath: string
   projectorPaths: string[]
   adapterPaths: string[]
+  /** A small model that drafts for this one. */
+  draftPath?: string
+  /** The model that this one was made from, where the manifest says so. */
+  parentModel?: string
   /** Go template, where the manifest has one. */
   template?: string
   system?: string
@@ -90,6 +95,10 @@ export interface ModelShape {
   vocabularySize: number
   /** Sliding window in tokens, where the architecture has one. */
   slidingWindow?: number
+  /** One entry a layer: true where it keeps no more than the window. Absent: all keep the whole context. */
+  slidingLayers?: boolean[]
+  /** State of all recurrent layers for one sequence; such layers have no KV heads. */
+  recurrentStateBytes?: number
   expertCount?: number
   expertUsedCount?: number
   /** Bytes of every tensor of the file. */

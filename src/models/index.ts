@@ -1,1 +1,2 @@
 export type * from './contract.ts'
+export { tensorBytes } from './gguf/tensor-types.ts'

@@ -49,18 +49,14 @@ class Block(nn.Module):
         self.ffn_up = nn.Linear(dim, shape["ffn"], bias=False)
         self.ffn_down = nn.Linear(shape["ffn"], dim, bias=False)
 
-    def split(self, x, heads):
-        return x.view(x.shape[0], x.shape[1], heads, self.head_dim).transpose(1, 2)
-
     def forward(self, x, cos, sin):
         normed = self.attn_norm(x)
-        query = rotate(self.split(self.attn_q(normed), self.heads), cos, sin)
-        key = rotate(self.split(self.attn_k(normed), self.kv_heads), cos, sin)
-        value = self.split(self.attn_v(normed), self.kv_heads)
-        groups = self.heads // self.kv_heads
-        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-        mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-        x = x + self.attn_output(mixed.transpose(1, 2).flatten(2))
+        count = self.heads + self.kv_heads
+        both = torch.cat([self.attn_q(normed), self.attn_k(normed)], -1).unflatten(-1, (count, self.head_dim))
+        both = rotate(both, cos, sin)
+        query, key = both[:, :, : self.heads].transpose(1, 2), both[:, :, self.heads :].transpose(1, 2)
+        value = self.attn_v(normed).unflatten(-1, (self.kv_heads, self.head_dim)).transpose(1, 2)
+        x = x + self.attn_output(attend(query, key, value).transpose(1, 2).flatten(2))
         normed = self.ffn_norm(x)
         return x + self.ffn_down(functional.silu(self.ffn_gate(normed)) * self.ffn_up(normed))
 
@@ -68,7 +64,25 @@ class Block(nn.Module):
 def rotate(x, cos, sin):
     """Rotary positions on the two halves of each head; the exporter reorders the rows for llama.cpp."""
     first, second = x.chunk(2, -1)
-    return torch.cat([first * cos - second * sin, first * sin + second * cos], -1)
+    return x * cos + torch.cat([second, first], -1) * sin
+
+
+def attend(query, key, value):
+    """Causal grouped-query attention, [batch, heads, length, head_dim].
+
+    Written out for short samples, where PyTorch's own CPU kernel spends most of the step in its backward pass.
+    """
+    groups = query.shape[1] // key.shape[1]
+    length = query.shape[2]
+    if length > 320:
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        return functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+    grouped = query.unflatten(1, (-1, groups)).flatten(2, 3)
+    scores = (grouped @ key.transpose(2, 3)).unflatten(2, (groups, length))
+    ahead = torch.ones(length, length, dtype=torch.bool, device=query.device).triu(1)
+    weights = (scores * query.shape[-1] ** -0.5).masked_fill(ahead, -1e4).softmax(-1)
+    mixed = weights.to(value.dtype).flatten(2, 3) @ value
+    return mixed.unflatten(2, (groups, length)).flatten(1, 2)
 
 
 class Model(nn.Module):
@@ -83,8 +97,8 @@ class Model(nn.Module):
         half = shape["dim"] // shape["heads"] // 2
         frequency = shape["rope_base"] ** (-torch.arange(half) / half)
         angle = torch.arange(shape["context"])[:, None] * frequency
-        self.register_buffer("cos", angle.cos(), persistent=False)
-        self.register_buffer("sin", angle.sin(), persistent=False)
+        self.register_buffer("cos", torch.cat([angle.cos(), angle.cos()], 1)[:, None], persistent=False)
+        self.register_buffer("sin", torch.cat([-angle.sin(), angle.sin()], 1)[:, None], persistent=False)
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:
                 deep = name.endswith(("attn_output.weight", "ffn_down.weight"))

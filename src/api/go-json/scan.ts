@@ -154,7 +154,8 @@ function createScanner(bytes: Uint8Array) {
         if (closer === closeBrace) key()
         return false
       }
-      if (next() !== closer) refuse(closer === closeBrace ? 'after object key:value pair' : 'after array element')
+      if (next() !== closer)
+        refuse(closer === closeBrace ? 'after object key:value pair' : 'after array element')
       at++
       closers.pop()
     }

@@ -28,15 +28,20 @@ export class Place {
   firstError: { mismatch: Mismatch } | { message: string } | undefined
 
   mismatch(value: unknown, goType: string): undefined {
-    this.firstError ??= { mismatch: { found: kindOf(value), goType, ...this.snapshot() } }
+    this.note(kindOf(value), goType)
+  }
+
+  outOfRange(value: number, goType: string): undefined {
+    this.note(`number ${value}`, goType)
   }
 
   fail(message: string): undefined {
     this.firstError ??= { message }
   }
 
-  snapshot(): { structName: string; path: string } {
-    return { structName: this.structName, path: this.path.join('.') }
+  private note(found: string, goType: string): void {
+    const { structName, path } = this
+    this.firstError ??= { mismatch: { found, goType, structName, path: path.join('.') } }
   }
 }
 
@@ -58,7 +63,8 @@ class MismatchError extends DecodeError {
 }
 
 function mismatchText({ found, goType, structName, path }: Mismatch): string {
-  if (structName === '' && path === '') return `json: cannot unmarshal ${found} into Go value of type ${goType}`
+  if (structName === '' && path === '')
+    return `json: cannot unmarshal ${found} into Go value of type ${goType}`
   return `json: cannot unmarshal ${found} into Go struct field ${structName}.${path} of type ${goType}`
 }
 
@@ -107,11 +113,7 @@ export const goInt: Schema<number> = {
   decode(value, place) {
     if (value === null) return undefined
     if (typeof value !== 'number') return place.mismatch(value, 'int')
-    if (Number.isInteger(value) && Math.abs(value) < 2 ** 63) return value
-    place.firstError ??= {
-      mismatch: { found: `number ${value}`, goType: 'int', ...place.snapshot() },
-    }
-    return undefined
+    return Number.isInteger(value) && Math.abs(value) < 2 ** 63 ? value : place.outOfRange(value, 'int')
   },
 }
 
@@ -122,7 +124,8 @@ export function goFloat(goType: 'float32' | 'float64'): Schema<number> {
     jsonSchema: { type: 'number' },
     decode(value, place) {
       if (value === null) return undefined
-      return typeof value === 'number' ? value : place.mismatch(value, goType)
+      if (typeof value !== 'number') return place.mismatch(value, goType)
+      return Number.isFinite(value) ? value : place.outOfRange(value, goType)
     },
   }
 }

@@ -1,7 +1,7 @@
-import type { Message, OutputFormat, Role, Think, ToolCall } from '../../inference/index.ts'
+import type { Message, Role, Think, ToolCall } from '../../inference/index.ts'
 import {
-  DecodeError,
   type Decoded,
+  DecodeError,
   decodeValue,
   goAny,
   goArray,
@@ -14,12 +14,10 @@ import {
   goRecord,
   goString,
   goStruct,
-  jsonValue,
   maxDurationMs,
   parseGoDuration,
   type Schema,
 } from '../go-json/index.ts'
-import { DroverError } from '../../inference/index.ts'
 import { toolList } from '../tools.ts'
 
 const zeroBytes = new Uint8Array()
@@ -111,7 +109,9 @@ const messageFields = goStruct('api', 'Alias', {
 })
 
 // Ollama decodes a message through an alias type, which is the name that its errors show.
-const message = goCustom('api.Message', messageFields.jsonSchema, (value) => decodeValue(messageFields, value))
+const message = goCustom('api.Message', messageFields.jsonSchema, (value) =>
+  decodeValue(messageFields, value),
+)
 
 export const chatRequest = goStruct('api', 'ChatRequest', {
   ...answerFields,
@@ -165,13 +165,4 @@ function toToolCall(call: NonNullable<Decoded<typeof message>['tool_calls']>[num
   const { id, function: called = {} } = call
   const { index = 0, name = '', arguments: args = {} } = called
   return { ...(id !== undefined && { id }), function: { index, name, arguments: args } }
-}
-
-/** `null` and `""` ask for nothing. Throws `invalid_format` for what is neither `json` nor a schema object. */
-export function toFormat(format: unknown): OutputFormat | undefined {
-  if (format === undefined || format === null || format === '') return undefined
-  if (format === 'json') return 'json'
-  if (typeof format === 'object' && !Array.isArray(format)) return format as Record<string, unknown>
-  const raw = goQuote(jsonValue(format))
-  throw new DroverError('invalid_format', `invalid format: ${raw}; expected "json" or a valid JSON Schema object`)
 }

@@ -57,7 +57,10 @@ export function parseOneLineSources(text: string): AptArchive[] {
 }
 
 /** The archive that this release itself comes from: the one that has the release's own suite and `main`. */
-export function distributionArchive(archives: readonly AptArchive[], codename: string): AptArchive | undefined {
+export function distributionArchive(
+  archives: readonly AptArchive[],
+  codename: string,
+): AptArchive | undefined {
   const aliases = [codename, 'stable', 'testing', 'unstable', 'sid', 'devel'].filter(Boolean)
   return archives.find(
     (archive) =>

@@ -8,7 +8,14 @@ import {
   parseOneLineSources,
   sourceStanza,
 } from './apt-sources.ts'
-import { type EngineSource, findOnPath, hasGpuDevice, type ObtainContext, run, writeWrapper } from './source.ts'
+import {
+  type EngineSource,
+  findOnPath,
+  hasGpuDevice,
+  type ObtainContext,
+  run,
+  writeWrapper,
+} from './source.ts'
 
 const indexTimeoutMs = 5 * 60_000
 const downloadTimeoutMs = 30 * 60_000
@@ -68,8 +75,11 @@ async function obtainFromSuite(
   const { signal, onProgress } = context
   const config = await writeAptConfig(aptDir, archive, suite)
   onProgress({ phase: 'index', message: `reading the package list of ${suite}` })
-  await run('apt-get', ['-c', config, '-q', 'update', '--error-on=any'], { signal, timeoutMs: indexTimeoutMs })
-  const packages = await choosePackages(config, suite, vulkan, context)
+  await run('apt-get', ['-c', config, '-q', 'update', '--error-on=any'], {
+    signal,
+    timeoutMs: indexTimeoutMs,
+  })
+  const packages = await choosePackages(config, vulkan, context)
 
   onProgress({ phase: 'download', message: `downloading ${packages.join(', ')}`, percent: 0 })
   await run(
@@ -126,12 +136,7 @@ Acquire::Languages "none";
   return config
 }
 
-async function choosePackages(
-  config: string,
-  suite: string,
-  vulkan: boolean,
-  { signal }: ObtainContext,
-): Promise<string[]> {
+async function choosePackages(config: string, vulkan: boolean, { signal }: ObtainContext): Promise<string[]> {
   const wanted = [...serverPackages, ...companionPackages, ...(vulkan ? [vulkanPackage] : [])]
   const names = await run('apt-cache', ['-c', config, 'pkgnames'], { signal, timeoutMs: 60_000 })
   const known = new Set(names.split('\n'))
@@ -164,7 +169,9 @@ async function makeRunnable(target: string): Promise<void> {
 
   for (const [tool, program] of await findTools(root, triplet)) {
     const named = join(root, backends, tool)
-    await link(join(root, libraries, loader), named).catch(() => copyFile(join(root, libraries, loader), named))
+    await link(join(root, libraries, loader), named).catch(() =>
+      copyFile(join(root, libraries, loader), named),
+    )
     await writeWrapper(
       target,
       tool,
@@ -215,7 +222,9 @@ async function findArchive(): Promise<{ archive: AptArchive; suites: string[] }>
 }
 
 function parseOsRelease(text: string): Map<string, string> {
-  return new Map([...text.matchAll(/^(\w+)="?([^"\n]*)"?$/gm)].map(([, key, value]) => [key ?? '', value ?? '']))
+  return new Map(
+    [...text.matchAll(/^(\w+)="?([^"\n]*)"?$/gm)].map(([, key, value]) => [key ?? '', value ?? '']),
+  )
 }
 
 async function readMachineArchives(): Promise<AptArchive[]> {

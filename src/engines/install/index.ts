@@ -1,11 +1,11 @@
-export type { EngineSource, InstallProgress, ObtainContext } from './source.ts'
 export { debianSource } from './debian.ts'
 export { githubSource } from './github.ts'
 export { homebrewSource } from './homebrew.ts'
 export {
   type InstalledEngine,
-  installLlamaCpp,
   installedServerPath,
+  installLlamaCpp,
   listInstalled,
   removeEngine,
 } from './install.ts'
+export type { EngineSource, InstallProgress, ObtainContext } from './source.ts'

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { DroverError } from '../../inference/index.ts'
 import { debianSource } from './debian.ts'
@@ -51,6 +51,7 @@ export async function installLlamaCpp(options: {
     for (const source of options.sources ?? platformSources()) {
       const staging = await mkdtemp(join(enginesDir, `.${folderName}-`))
       try {
+        await chmod(staging, 0o755)
         await source.obtain(staging, { onProgress, signal })
         onProgress({ phase: 'check', message: 'starting llama-server once' })
         const version = await askVersion(join(staging, 'bin', 'llama-server'), signal)
@@ -112,7 +113,9 @@ export async function removeEngine(enginesDir: string, name: string): Promise<bo
 async function readInstalled(enginesDir: string, name: string): Promise<InstalledEngine | undefined> {
   const path = join(enginesDir, name, 'bin', 'llama-server')
   try {
-    const record = JSON.parse(await readFile(join(enginesDir, name, recordName), 'utf8')) as Partial<InstalledEngine>
+    const record = JSON.parse(
+      await readFile(join(enginesDir, name, recordName), 'utf8'),
+    ) as Partial<InstalledEngine>
     if (!record.version || !record.source || !(await isExecutable(path))) return undefined
     return { name, path, version: record.version, source: record.source }
   } catch {
@@ -129,7 +132,8 @@ async function askVersion(serverPath: string, signal: AbortSignal | undefined): 
     timeoutMs: checkTimeoutMs,
   })
   const version = /version: *(\S+)/.exec(output)?.[1]
-  if (!version) throw new Error(`llama-server --version printed no version but: ${output.trim().slice(0, 200)}`)
+  if (!version)
+    throw new Error(`llama-server --version printed no version but: ${output.trim().slice(0, 200)}`)
   return version
 }
 

@@ -45,9 +45,13 @@ export function spawnGuarded(options: {
     child.on('error', () => undefined)
     throw new DroverError('engine_unavailable', `the process of ${options.file} could not be started`)
   }
+  let ended = false
+  child.on('exit', () => {
+    ended = true
+    guardian.dismiss()
+  })
   const exited = new Promise<ProcessExit>((resolve) => {
     child.on('close', (code, signal) => {
-      guardian.dismiss()
       resolve({ code, signal })
     })
   })
@@ -63,6 +67,8 @@ export function spawnGuarded(options: {
   }
 
   const signal = (name: NodeJS.Signals) => {
+    // Afterwards the number may be another process's.
+    if (ended) return
     try {
       process.kill(-pid, name)
     } catch (error) {

@@ -4,11 +4,14 @@ import { builtins, type GoFunction } from './functions.ts'
 import { quote } from './literals.ts'
 import {
   type BranchNode,
+  type ChainNode,
   type CommandNode,
   describeNode,
+  type FieldNode,
   type Node,
   type Operand,
   type PipeNode,
+  type VariableNode,
 } from './nodes.ts'
 import type { GoTemplate } from './parse.ts'
 import {
@@ -23,7 +26,7 @@ import {
 } from './values.ts'
 
 /** A template comes from outside: these keep one that loops or calls itself from stopping the process. */
-const maxSteps = 5_000_000
+const maxSteps = 2_000_000
 const maxOutputChars = 64 * 1024 * 1024
 const maxTemplateDepth = 200
 
@@ -52,6 +55,7 @@ const missing = Symbol('missing')
 type Final = GoValue | typeof missing
 
 type Exit = 'break' | 'continue' | undefined
+type PathNode = FieldNode | VariableNode | ChainNode
 type ErrorNode = Node | PipeNode | CommandNode | Operand
 
 class Execution {
@@ -278,16 +282,20 @@ class Execution {
 
   // Fields.
 
-  private path(dot: GoValue, operand: Operand & { path: string[] }, hasArguments: boolean): GoValue {
+  private path(dot: GoValue, operand: PathNode, hasArguments: boolean): GoValue {
     this.node = operand
     let value = this.receiver(dot, operand)
+    let type = typeName(value)
     operand.path.forEach((name, i) => {
-      value = this.field(value, name, hasArguments && i === operand.path.length - 1)
+      const next = this.field(value, type, name, hasArguments && i === operand.path.length - 1)
+      // What a struct holds has a type of its own; a map holds `any`.
+      type = isStruct(value) ? typeName(next) : 'interface {}'
+      value = next
     })
     return value
   }
 
-  private receiver(dot: GoValue, operand: Operand & { path: string[] }): GoValue {
+  private receiver(dot: GoValue, operand: PathNode): GoValue {
     if (operand.type === 'field') return dot
     if (operand.type === 'variable') return this.lookUp(operand.name).value
     if (operand.operand.type === 'nil')
@@ -295,12 +303,12 @@ class Execution {
     return this.operand(dot, operand.operand) ?? undefined
   }
 
-  private field(value: GoValue, name: string, hasArguments: boolean): GoValue {
+  private field(value: GoValue, type: string, name: string, hasArguments: boolean): GoValue {
     if (value === undefined) return undefined
     if (value === null) this.fail(`nil pointer evaluating interface {}.${name}`)
-    if (!isObject(value)) return this.fail(`can't evaluate field ${name} in type ${typeName(value)}`)
+    if (!isObject(value)) return this.fail(`can't evaluate field ${name} in type ${type}`)
     if (isStruct(value)) {
-      if (!Object.hasOwn(value, name)) this.fail(`can't evaluate field ${name} in type ${typeName(value)}`)
+      if (!Object.hasOwn(value, name)) this.fail(`can't evaluate field ${name} in type ${type}`)
       if (hasArguments) this.fail(`${name} has arguments but cannot be invoked as function`)
     } else if (hasArguments) this.fail(`${name} is not a method but has arguments`)
     return Object.hasOwn(value, name) ? value[name] : null

@@ -1,13 +1,14 @@
 import { describeRune, quote } from './literals.ts'
 import { type GoValue, isList, sortedKeys, typeName, typeOf } from './values.ts'
 
-/** A float64 as Go's `%v`: the shortest that reads back, with an exponent below 1e-4 and from 1e21. */
+/** A float64 as Go's `%v`: the shortest that reads back, with an exponent below 1e-4 and from 1e6. */
 export function formatFloat(value: number): string {
   if (Number.isNaN(value)) return 'NaN'
   if (!Number.isFinite(value)) return value > 0 ? '+Inf' : '-Inf'
   if (Object.is(value, -0)) return '-0'
-  const size = Math.abs(value)
-  if (size !== 0 && (size < 1e-4 || size >= 1e21)) return padExponent(value.toExponential())
+  const text = value.toExponential()
+  const exponent = Number(text.slice(text.indexOf('e') + 1))
+  if (exponent < -4 || exponent >= 6) return padExponent(text)
   return String(value)
 }
 

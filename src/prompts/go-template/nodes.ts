@@ -39,7 +39,7 @@ export type Operand =
   | PipeNode
   | FieldNode
   | VariableNode
-  | { type: 'chain'; pos: number; operand: Operand; path: string[] }
+  | ChainNode
   | { type: 'identifier'; pos: number; name: string }
   | { type: 'dot'; pos: number }
   | { type: 'nil'; pos: number }
@@ -59,6 +59,14 @@ export interface VariableNode {
   type: 'variable'
   pos: number
   name: string
+  path: string[]
+}
+
+/** `(pipe).A.B`. */
+export interface ChainNode {
+  type: 'chain'
+  pos: number
+  operand: Operand
   path: string[]
 }
 

@@ -90,8 +90,8 @@ class Parser {
         continue
       }
       const node = this.textOrAction()
-      if (node.type === 'end' || node.type === 'else') this.fail(`unexpected {{${node.type}}}`)
-      else root.push(node)
+      if (isTerminator(node)) this.fail(`unexpected {{${node.type}}}`)
+      root.push(node)
     }
     this.add(root)
     return this.shared.templates.get(this.name) ?? root
@@ -199,7 +199,7 @@ class Parser {
     const nodes: Node[] = []
     while (this.peekNonSpace().type !== 'eof') {
       const node = this.textOrAction()
-      if (node.type === 'end' || node.type === 'else') return { nodes, end: node }
+      if (isTerminator(node)) return { nodes, end: node }
       nodes.push(node)
     }
     return this.fail('unexpected EOF')
@@ -396,6 +396,10 @@ class Parser {
         return { type: 'number', pos, value: this.attempt(() => parseNumber(text)), literal: text }
     }
   }
+}
+
+function isTerminator(node: Node | Terminator): node is Terminator {
+  return node.type === 'end' || node.type === 'else'
 }
 
 /** Nothing but space: such a definition may be replaced by a later one. */

@@ -1,0 +1,110 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import {
+  asDroverError,
+  type DoneEvent,
+  DroverError,
+  type InferenceEvent,
+  type InferenceRequest,
+  type Logprob,
+  type ToolCall,
+} from '../inference/index.ts'
+import type { ApiContext } from './context.ts'
+import { openStream } from './http/index.ts'
+
+/** An answer whose first event has come, so it was not refused. */
+export interface OpenAnswer {
+  first: InferenceEvent
+  rest: AsyncIterator<InferenceEvent>
+}
+
+/** How a dialect writes events on the wire. */
+export interface EventEncoder {
+  contentType: string
+  /** The text that goes out for an event; empty when nothing does. */
+  event(event: InferenceEvent): string
+  /** The text that tells a client that its answer broke off. */
+  failure(error: DroverError): string
+}
+
+/** A whole answer. */
+export interface WholeAnswer {
+  text: string
+  thinking: string
+  toolCalls: ToolCall[]
+  logprobs: Logprob[]
+  done: DoneEvent
+}
+
+/** Asks the router and waits for the first event. Throws the router's refusal. */
+export async function openAnswer(
+  context: ApiContext,
+  request: FastifyRequest,
+  inference: InferenceRequest,
+): Promise<OpenAnswer> {
+  const rest = context.router.answer(inference, request.exchange.signal)[Symbol.asyncIterator]()
+  const first = await rest.next()
+  if (first.done) throw brokenOff()
+  return { first: first.value, rest }
+}
+
+const brokenOff = () => new DroverError('internal', 'the answer ended before it was complete')
+
+/**
+ * Streams an answer event by event, no faster than the client reads. It ends with the `done` event's text or, when
+ * something fails on the way, with the failure's; a client that went away gets neither.
+ */
+export async function streamAnswer(
+  context: ApiContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  answer: OpenAnswer,
+  encoder: EventEncoder,
+): Promise<void> {
+  const { exchange } = request
+  const stream = openStream(reply, encoder.contentType, context.config.writeStallTimeoutMs)
+  try {
+    let event: InferenceEvent = answer.first
+    for (;;) {
+      const text = encoder.event(event)
+      const behind = text === '' ? undefined : stream.write(text)
+      if (event.type === 'done') {
+        exchange.outputTokens = event.usage.outputTokens
+        break
+      }
+      if (behind) await behind
+      exchange.signal.throwIfAborted()
+      const next = await answer.rest.next()
+      if (next.done) throw brokenOff()
+      event = next.value
+    }
+  } catch (thrown) {
+    const error = asDroverError(thrown)
+    exchange.error = error.code
+    if (!exchange.signal.aborted) {
+      context.log.warn({ code: error.code, reason: error.message, model: exchange.model }, 'answer broke off')
+      stream.write(encoder.failure(error))
+    }
+  } finally {
+    stream.end()
+    await answer.rest.return?.()
+  }
+}
+
+/** Waits for the end of an answer. Throws what broke it. */
+export async function collectAnswer(request: FastifyRequest, answer: OpenAnswer): Promise<WholeAnswer> {
+  const whole: Omit<WholeAnswer, 'done'> = { text: '', thinking: '', toolCalls: [], logprobs: [] }
+  for (let event: InferenceEvent = answer.first; ; ) {
+    if (event.type === 'done') {
+      request.exchange.outputTokens = event.usage.outputTokens
+      await answer.rest.return?.()
+      return { ...whole, done: event }
+    }
+    if (event.type === 'token') whole.text += event.text
+    else if (event.type === 'thinking') whole.thinking += event.text
+    else whole.toolCalls.push(event.call)
+    if (event.logprobs) whole.logprobs.push(...event.logprobs)
+    const next = await answer.rest.next()
+    if (next.done) throw brokenOff()
+    event = next.value
+  }
+}

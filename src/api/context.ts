@@ -1,0 +1,44 @@
+import type { ModelStore } from '../models/index.ts'
+import type { Router } from '../routing/index.ts'
+
+/** What the API logs to; a pino logger is one. Prompts and answers are never logged. */
+export interface ApiLog {
+  debug(facts: Record<string, unknown>, message: string): void
+  info(facts: Record<string, unknown>, message: string): void
+  warn(facts: Record<string, unknown>, message: string): void
+  error(facts: Record<string, unknown>, message: string): void
+}
+
+export interface ApiConfig {
+  /** Browser origins to accept beside `defaultOrigins`; one `*` in each at most, `*` alone accepts all. */
+  origins?: readonly string[]
+  /** Address the server listens on. On a loopback address only local `Host` names are accepted. */
+  listenHost: string
+  /** Largest request body, in bytes as sent. */
+  maxBodyBytes?: number
+  /** A client that takes nothing for so long loses its answer. */
+  writeStallTimeoutMs?: number
+}
+
+/** Everything the dialects need. */
+export interface ApiContext {
+  router: Router
+  store: ModelStore
+  /** The version of Ollama whose API this is, for `/api/version`. */
+  version: string
+  log: ApiLog
+  config: Required<ApiConfig>
+}
+
+/** Room for a conversation with many photographs; the body is read into memory. */
+const defaultMaxBodyBytes = 256 * 1024 * 1024
+const defaultWriteStallTimeoutMs = 60_000
+
+export function withDefaults(config: ApiConfig): Required<ApiConfig> {
+  return {
+    origins: config.origins ?? [],
+    listenHost: config.listenHost,
+    maxBodyBytes: config.maxBodyBytes ?? defaultMaxBodyBytes,
+    writeStallTimeoutMs: config.writeStallTimeoutMs ?? defaultWriteStallTimeoutMs,
+  }
+}

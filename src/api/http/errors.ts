@@ -1,0 +1,32 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { asDroverError, type DroverError } from '../../inference/index.ts'
+import type { ApiContext, ApiLog } from '../context.ts'
+import { refuseBody } from './body.ts'
+import { sendJson } from './exchange.ts'
+
+/** A route's work: reads the request, sends the reply. What it throws the dialect puts into its envelope. */
+export type Handler = (context: ApiContext, request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
+
+/** Answers with what a handler threw, in a dialect's envelope; a client that is gone gets nothing. */
+export function replyWithError(
+  thrown: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  log: ApiLog,
+  envelope: (error: DroverError) => string,
+): void {
+  const error = asDroverError(thrown)
+  const { exchange } = request
+  exchange.error = error.code
+  if (exchange.signal.aborted || reply.raw.destroyed) {
+    reply.hijack()
+    return
+  }
+  if (error.status >= 500) {
+    const reason = error.cause instanceof Error ? error.cause.stack : undefined
+    log.error({ code: error.code, message: error.message, reason, model: exchange.model }, 'request failed')
+  }
+  const json = envelope(error)
+  if (request.raw.readableEnded || request.raw.complete) sendJson(reply, json, error.status)
+  else refuseBody(request, reply, json, error.status)
+}

@@ -1,0 +1,7 @@
+export { readJson } from './body.ts'
+export { type Handler, replyWithError } from './errors.ts'
+export { type Exchange, sendJson, trackExchanges } from './exchange.ts'
+export { isLocalHost, isLoopback } from './hosts.ts'
+export { createOriginCheck } from './origins.ts'
+export { answerUnknown } from './pages.ts'
+export { openStream, type ResponseStream } from './stream.ts'

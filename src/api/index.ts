@@ -1,0 +1,92 @@
+import type { Socket } from 'node:net'
+import Fastify, { type FastifyInstance } from 'fastify'
+import type { ModelStore } from '../models/index.ts'
+import type { Router } from '../routing/index.ts'
+import { type ApiConfig, type ApiContext, type ApiLog, withDefaults } from './context.ts'
+import { answerUnknown, createOriginCheck, isLocalHost, isLoopback, trackExchanges } from './http/index.ts'
+import { ollamaRoutes } from './ollama/index.ts'
+import { openAiRoutes } from './openai/index.ts'
+
+export type { ApiConfig, ApiLog } from './context.ts'
+
+export interface ApiOptions {
+  router: Router
+  store: ModelStore
+  /** The version of Ollama whose API this is, for `/api/version`. */
+  version: string
+  log: ApiLog
+  config: ApiConfig
+}
+
+/** Headers as long as Go takes them. */
+const maxHeaderBytes = 1024 * 1024
+/** Time for a request to arrive whole, its body included. */
+const requestTimeoutMs = 300_000
+/** Longest model name that a path may carry: a host of 350 characters and three parts of 80, percent-encoded. */
+const maxParamLength = 2048
+
+/**
+ * The HTTP face: Ollama's and OpenAI's API over one router and one store. The instance is not listening yet;
+ * `inject` tests it in process.
+ */
+export function createApi({ router, store, version, log, config }: ApiOptions): FastifyInstance {
+  const context: ApiContext = { router, store, version, log, config: withDefaults(config) }
+  const app = Fastify({
+    exposeHeadRoutes: false,
+    return503OnClosing: false,
+    requestTimeout: requestTimeoutMs,
+    routerOptions: { maxParamLength },
+    http: { maxHeaderSize: maxHeaderBytes },
+    clientErrorHandler: answerBrokenRequest,
+  })
+  // Bodies are read by the handlers: the limit, the decoding and every error text are theirs.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+  trackExchanges(app, log)
+  guard(app, context)
+  answerUnknown(app)
+  // A scope for each dialect: its error envelope is its own.
+  app.register(async (scope) => ollamaRoutes(scope, context))
+  app.register(async (scope) => openAiRoutes(scope, context))
+  return app
+}
+
+/** Refuses foreign origins and, where only this machine can connect, foreign host names. Neither says why. */
+function guard(app: FastifyInstance, { config }: ApiContext): void {
+  const checkOrigin = createOriginCheck(config.origins)
+  const checksHost = isLoopback(config.listenHost)
+  app.addHook('onRequest', async (request, reply) => {
+    // Any type is taken for JSON, so Fastify need not judge it.
+    delete request.raw.headers['content-type']
+    const verdict = checkOrigin(request.raw, reply.raw)
+    if (verdict === 'refuse') return reply.code(403).send()
+    if (verdict === 'preflight') return reply.code(204).send()
+    if (!checksHost) return
+    if (!isLocalHost(request.headers.host ?? '')) return reply.code(403).send()
+    if (request.method === 'OPTIONS') return reply.code(204).send()
+  })
+}
+
+/** What is not HTTP, or ends within its body, gets one answer and the connection closes. */
+function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy()
+    return
+  }
+  if (error.code === 'HPE_INVALID_EOF_STATE')
+    return socket.end(rawReply('400 Bad Request', json, '{"error":"unexpected EOF"}'))
+  if (error.code === 'HPE_HEADER_OVERFLOW') {
+    const status = '431 Request Header Fields Too Large'
+    return socket.end(rawReply(status, plain, status))
+  }
+  const status = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request'
+  socket.end(rawReply(status, plain, status))
+}
+
+const json = 'application/json; charset=utf-8'
+const plain = 'text/plain; charset=utf-8'
+
+function rawReply(status: string, contentType: string, body: string): string {
+  const length = Buffer.byteLength(body)
+  return `HTTP/1.1 ${status}\r\nContent-Type: ${contentType}\r\nContent-Length: ${length}\r\nConnection: close\r\n\r\n${body}`
+}

@@ -1,0 +1,120 @@
+import { join } from 'node:path'
+import { readConfigFile } from './file.ts'
+import { parseHost } from './host.ts'
+import {
+  ConfigError,
+  type ConfigSources,
+  expandPath,
+  type Layer,
+  layerOf,
+  names,
+  rowOf,
+  shown,
+  type Written,
+} from './layer.ts'
+import { trimVariable } from './ollama-values.ts'
+import { aboutVariable } from './ollama-variables.ts'
+import { flagOf, type Setting, type SettingName, type Values, variableOf } from './settings.ts'
+
+/** Everything that can be configured, read and checked. Infinity stands for "for ever" in times. */
+export interface Config extends Omit<Values, 'enginesDir'> {
+  enginesDir: string
+}
+
+export interface LoadedConfig {
+  config: Config
+  /** What a person should know but need not stop for, a line each. */
+  warnings: string[]
+  /** The file that was read. */
+  file?: string
+}
+
+/**
+ * Works the configuration out: flags before `DROVER_*` before `OLLAMA_*` before the file before defaults. The file
+ * is the one of `--config` or `DROVER_CONFIG`, else `config.yaml` in Drover's folder, which may be absent. Throws
+ * `ConfigError` for what cannot be used; `OLLAMA_*` values that cannot be used are passed over with a warning, as
+ * Ollama does.
+ */
+export function loadConfig(sources: ConfigSources): LoadedConfig {
+  const { flags, env, cwd } = sources
+  const warnings: string[] = []
+  const file = readConfigFile(sources)
+  const layers: Layer[] = [
+    layerOf(
+      (name) => (flags[name] === undefined ? undefined : { value: flags[name], place: flagOf(rowOf(name)) }),
+      cwd,
+    ),
+    layerOf((name) => fromEnv(env, variableOf(rowOf(name))), cwd),
+    ollamaLayer(env, cwd, warnings),
+    file.layer,
+  ]
+  warnings.push(...unknownVariables(env))
+  const problems: string[] = []
+  const values = Object.fromEntries(
+    names.map((name) => [name, resolveValue(rowOf(name), pick(layers, name), sources.homeDir, problems)]),
+  ) as Values
+  if (problems.length > 0) throw new ConfigError(problems)
+  const config = { ...values, enginesDir: values.enginesDir ?? join(values.droverHome, 'engines') }
+  return { config, warnings, ...(file.path !== undefined && { file: file.path }) }
+}
+
+function pick(layers: readonly Layer[], name: SettingName): Written | undefined {
+  return layers.find((layer) => layer[name])?.[name]
+}
+
+function resolveValue(
+  row: Setting,
+  written: Written | undefined,
+  homeDir: string,
+  problems: string[],
+): unknown {
+  const value = written ? written.value : row.default
+  const parsed = row.schema.safeParse(value)
+  if (!parsed.success) {
+    problems.push(`${written?.place}: ${shown(value)} is not allowed; it takes ${row.allowed}`)
+    return undefined
+  }
+  if (!row.isPath || typeof parsed.data !== 'string') return parsed.data
+  return expandPath(parsed.data, homeDir, written?.folder ?? homeDir)
+}
+
+function fromEnv(env: ConfigSources['env'], variable: string): Omit<Written, 'folder'> | undefined {
+  const value = trimVariable(env[variable] ?? '')
+  return value === '' ? undefined : { value, place: variable }
+}
+
+function ollamaLayer(env: ConfigSources['env'], cwd: string, warnings: string[]): Layer {
+  return layerOf((name) => {
+    const { ollama, schema, allowed } = rowOf(name)
+    const written = ollama && fromEnv(env, ollama.name)
+    if (!ollama || !written) return undefined
+    const text = String(written.value)
+    if (ollama.name === 'OLLAMA_HOST') {
+      const { badPort, port } = parseHost(text)
+      if (badPort !== undefined)
+        warnings.push(`OLLAMA_HOST: ${shown(badPort)} is not a port; ${port} is taken`)
+    }
+    const value = ollama.read ? ollama.read(text) : text
+    if (schema.safeParse(value).success) return { value, place: ollama.name }
+    warnings.push(`${ollama.name}: ${shown(text)} is not allowed and is passed over; it takes ${allowed}`)
+    return undefined
+  }, cwd)
+}
+
+function unknownVariables(env: ConfigSources['env']): string[] {
+  const known = new Set(['DROVER_CONFIG'])
+  for (const name of names) {
+    const row = rowOf(name)
+    known.add(variableOf(row))
+    if (row.ollama) known.add(row.ollama.name)
+  }
+  const set = Object.keys(env).filter(
+    (name) => env[name] !== undefined && trimVariable(env[name]) !== '' && !known.has(name),
+  )
+  return set.sort().flatMap((name) => {
+    if (name.startsWith('DROVER_'))
+      return [`${name} is set, but it is no setting of Drover's and has no effect`]
+    const about = name.startsWith('OLLAMA_') ? aboutVariable(name) : undefined
+    return about === undefined ? [] : [about]
+  })
+}

@@ -1,0 +1,240 @@
+import { z } from 'zod'
+import { parseDurationMs } from './durations.ts'
+import { formatHost, type HostAddress, parseHost } from './host.ts'
+import { parseBool, parseLogLevel } from './ollama-values.ts'
+import { parseSizeBytes } from './sizes.ts'
+
+/** One thing that can be configured: everything that is known about it is written here and nowhere else. */
+export interface Setting<Schema extends z.ZodType = z.ZodType> {
+  /** Its name in the file; in upper snake case behind `DROVER_` its environment variable. */
+  key: string
+  /** From what is written in the file, a variable or a flag to what the program uses. */
+  schema: Schema
+  /** What may be written, for people. */
+  allowed: string
+  /** As it would be written; absent where nothing means "decide by the machine". */
+  default?: string
+  about: string
+  /** Ollama's variable for the same thing, and how its text is read where Ollama reads it more leniently. */
+  ollama?: { name: string; read?: (text: string) => unknown }
+  /** The value is a path: `~` is expanded, and it is relative to the file, or the working directory. */
+  isPath?: boolean
+}
+
+interface WithDefault {
+  default: string
+}
+
+const setting = <Schema extends z.ZodType, Rest extends Omit<Setting<Schema>, 'schema'>>(
+  schema: Schema,
+  rest: Rest,
+): Rest & { schema: Schema } => ({ ...rest, schema })
+
+const text = z.string().trim().min(1)
+const duration = z
+  .union([z.string(), z.number()])
+  .transform((value) => parseDurationMs(String(value).trim()))
+  .pipe(z.number())
+const size = z
+  .union([z.string(), z.number()])
+  .transform((value) => parseSizeBytes(String(value).trim()))
+  .pipe(z.number().int().positive())
+const count = z
+  .union([z.number(), z.string().trim().regex(/^\d+$/).transform(Number)])
+  .pipe(z.number().int().min(0))
+const countOrAuto = z.union([
+  count.transform((value) => value || undefined),
+  z.literal('auto').transform(() => undefined),
+])
+const list = z.union([
+  z.array(text),
+  z.string().transform((value) => value.split(',').map((part) => part.trim())),
+])
+
+/** Origins that are always allowed, as in Ollama: this machine's pages, and desktop applications. */
+export const standardOrigins: readonly string[] = [
+  ...['localhost', '127.0.0.1', '0.0.0.0'].flatMap((host) =>
+    ['http', 'https'].flatMap((scheme) => [`${scheme}://${host}`, `${scheme}://${host}:*`]),
+  ),
+  'app://*',
+  'file://*',
+  'tauri://*',
+  'vscode-webview://*',
+  'vscode-file://*',
+]
+
+const durationForms = 'a duration such as 5m, 90s or 1h30m, or seconds'
+
+/** Every setting, by its name in the program. */
+export const settings = {
+  host: setting(
+    text
+      .transform(parseHost)
+      .refine(({ badPort }) => badPort === undefined)
+      .transform(({ badPort: _, ...host }): HostAddress => host),
+    {
+      key: 'host',
+      allowed: '[scheme://]host[:port][/path], the port from 0 (any free one) to 65535',
+      default: '127.0.0.1:11434',
+      about: 'Where the server listens, and where the commands find it. `:11434` listens on every address.',
+      // A bad port does not stop Ollama: it takes the default one.
+      ollama: { name: 'OLLAMA_HOST', read: withoutBadPort },
+    },
+  ),
+  modelsDir: setting(text, {
+    key: 'models',
+    allowed: 'a folder',
+    default: '~/.ollama/models',
+    about: "The model store, in Ollama's own layout: models that Ollama has are there at once.",
+    ollama: { name: 'OLLAMA_MODELS' },
+    isPath: true,
+  }),
+  droverHome: setting(text, {
+    key: 'home',
+    allowed: 'a folder',
+    default: '~/.drover',
+    about: "Drover's own folder: configuration and installed engines.",
+    isPath: true,
+  }),
+  enginesDir: setting(text.optional(), {
+    key: 'enginesDir',
+    allowed: 'a folder',
+    about:
+      'Where `drover engine install` puts engines. `engines` in the folder of Drover where nothing is given.',
+    isPath: true,
+  }),
+  engine: setting(z.enum(['auto', 'llama.cpp', 'embedded']), {
+    key: 'engine',
+    allowed: 'auto, llama.cpp or embedded',
+    default: 'auto',
+    about: 'The engine that runs models. `auto` takes llama.cpp where it is found, else the embedded one.',
+  }),
+  llamaServerPath: setting(text.optional(), {
+    key: 'llamaServer',
+    allowed: "the path of llama.cpp's llama-server",
+    about: 'Which `llama-server` to use, before the PATH and the installed ones are searched.',
+    isPath: true,
+  }),
+  keepAliveMs: setting(
+    duration.transform((ms) => (ms < 0 ? Number.POSITIVE_INFINITY : ms)),
+    {
+      key: 'keepAlive',
+      allowed: `${durationForms}; 0 unloads at once, a negative one keeps for ever`,
+      default: '5m',
+      about: 'How long a model stays loaded after its last request.',
+      ollama: { name: 'OLLAMA_KEEP_ALIVE' },
+    },
+  ),
+  loadStallTimeoutMs: setting(
+    duration.transform((ms) => (ms <= 0 ? Number.POSITIVE_INFINITY : ms)),
+    {
+      key: 'loadTimeout',
+      allowed: `${durationForms}; 0 or less waits for ever`,
+      default: '5m',
+      about: 'How long a loading model may show no sign of progress before it is given up.',
+      ollama: { name: 'OLLAMA_LOAD_TIMEOUT' },
+    },
+  ),
+  maxLoadedModels: setting(count, {
+    key: 'maxLoadedModels',
+    allowed: 'a whole number from 0 (three for each GPU, three on a machine without)',
+    default: '0',
+    about: 'How many models are loaded at once at most.',
+    ollama: { name: 'OLLAMA_MAX_LOADED_MODELS' },
+  }),
+  numParallel: setting(countOrAuto.optional(), {
+    key: 'numParallel',
+    allowed: 'a whole number from 1, or auto',
+    about: 'How many requests a model answers at once. Sized by memory and context where nothing is given.',
+    ollama: { name: 'OLLAMA_NUM_PARALLEL' },
+  }),
+  maxQueue: setting(count.pipe(z.number().min(1)), {
+    key: 'maxQueue',
+    allowed: 'a whole number from 1',
+    default: '512',
+    about: 'How many requests may wait; those beyond are answered 503.',
+    ollama: { name: 'OLLAMA_MAX_QUEUE' },
+  }),
+  contextLength: setting(countOrAuto.optional(), {
+    key: 'contextLength',
+    allowed: 'a number of tokens, or auto',
+    about: "The context of requests that set none. By the devices' memory where nothing is given.",
+    ollama: { name: 'OLLAMA_CONTEXT_LENGTH' },
+  }),
+  flashAttention: setting(
+    z.union([z.enum(['auto', 'on', 'off']), z.boolean().transform((on) => (on ? 'on' : 'off'))]),
+    {
+      key: 'flashAttention',
+      allowed: 'auto, on or off',
+      default: 'auto',
+      about: 'Whether the engine uses flash attention.',
+      ollama: { name: 'OLLAMA_FLASH_ATTENTION', read: parseBool },
+    },
+  ),
+  kvCacheType: setting(z.enum(['f32', 'f16', 'bf16', 'q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0', 'iq4_nl']), {
+    key: 'kvCacheType',
+    allowed: 'f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0 or iq4_nl',
+    default: 'f16',
+    about: 'In what the engine keeps keys and values; smaller takes less memory and is less exact.',
+    ollama: { name: 'OLLAMA_KV_CACHE_TYPE', read: (value) => value.toLowerCase() },
+  }),
+  origins: setting(
+    list.transform((origins) => [...origins.filter((origin) => origin !== ''), ...standardOrigins]),
+    {
+      key: 'origins',
+      allowed: 'a list of origins such as https://example.org, * for any; in a variable with commas between',
+      default: '',
+      about: "Web pages that may call the API, beside this machine's own and desktop applications.",
+      ollama: { name: 'OLLAMA_ORIGINS' },
+    },
+  ),
+  logLevel: setting(z.enum(['trace', 'debug', 'info', 'warn', 'error']), {
+    key: 'logLevel',
+    allowed: 'trace, debug, info, warn or error',
+    default: 'info',
+    about: 'How much is logged. Texts of prompts and answers never are.',
+    ollama: { name: 'OLLAMA_DEBUG', read: parseLogLevel },
+  }),
+  memoryLimitBytes: setting(size.optional(), {
+    key: 'memoryLimit',
+    allowed: 'a size such as 8GiB, 500MB or a number of bytes',
+    about:
+      "Memory that loaded models may take together. Nine tenths of the machine's and all of its GPUs' if absent.",
+  }),
+  maxBodyBytes: setting(size, {
+    key: 'maxBodySize',
+    allowed: 'a size such as 64MiB or a number of bytes',
+    default: '64MiB',
+    about: 'The largest request that is read; a larger one is answered 413.',
+  }),
+  drainTimeoutMs: setting(duration.pipe(z.number().min(0)), {
+    key: 'drainTimeout',
+    allowed: durationForms,
+    default: '30s',
+    about: 'How long running answers may go on when the server is told to stop.',
+  }),
+}
+
+export type SettingName = keyof typeof settings
+
+type ValueOf<Row extends { schema: z.ZodType }> = Row extends WithDefault
+  ? z.output<Row['schema']>
+  : z.output<Row['schema']> | undefined
+
+/** Every setting with its value. */
+export type Values = { [Name in SettingName]: ValueOf<(typeof settings)[Name]> }
+
+/** `keepAlive` to `DROVER_KEEP_ALIVE`. */
+export function variableOf({ key }: Pick<Setting, 'key'>): string {
+  return `DROVER_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+}
+
+/** `llamaServer` to `--llama-server`. */
+export function flagOf({ key }: Pick<Setting, 'key'>): string {
+  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+}
+
+function withoutBadPort(value: string): string {
+  const host = parseHost(value)
+  return host.badPort === undefined ? value : formatHost(host)
+}

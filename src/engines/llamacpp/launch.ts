@@ -1,0 +1,268 @@
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { totalmem } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { randomHex } from '../../core/index.ts'
+import { DroverError } from '../../inference/index.ts'
+import type { EngineInstance, InstanceExit, InstanceSpec } from '../contract.ts'
+import { defaultThreads, type GuardedProcess, spawnGuarded } from '../process/index.ts'
+import { createClient, type ServerClient, ServerError } from './client.ts'
+import type { ModelFacts } from './completion.ts'
+import { createInstance } from './instance.ts'
+import { type Endpoint, launchLine } from './launch-line.ts'
+import { createLog, findFailure, type Log, lacksPooling, launchErrorCode, parseMemory } from './log.ts'
+import type { ServerFacts } from './probe.ts'
+
+const mostPortAttempts = 5
+const longestHealthPollMs = 100
+/** `sun_path` holds 104 bytes on macOS, 108 on Linux. */
+const longestSocketPath = 103
+/** Host memory for prompts of earlier requests: a 32nd of the machine's, at most 2 GiB. */
+const cacheRamMib = Math.min(2048, Math.floor(totalmem() / 32 / 1024 / 1024))
+/** Connections beside one a slot: health, tokenizing, slot states. */
+const extraConnections = 3
+
+/** Set in the environment these would override what Drover decides about reaching the server. */
+const ownedVariables = [
+  'LLAMA_ARG_HOST',
+  'LLAMA_ARG_PORT',
+  'LLAMA_ARG_API_PREFIX',
+  'LLAMA_ARG_API_KEY_FILE',
+  'LLAMA_ARG_SSL_KEY_FILE',
+  'LLAMA_ARG_SSL_CERT_FILE',
+]
+
+export interface LaunchContext {
+  runDir: string
+  log(message: string): void
+}
+
+/** Starts a server and waits until it takes requests; see `Engine.launch` for the errors. */
+export async function launchServer(
+  spec: InstanceSpec,
+  server: ServerFacts,
+  context: LaunchContext,
+  signal: AbortSignal,
+): Promise<EngineInstance> {
+  let pooling: string | undefined
+  for (let attempt = 1; ; attempt++) {
+    signal.throwIfAborted()
+    const started = await start(spec, server, context, pooling)
+    try {
+      await untilHealthy(started, spec, signal)
+      if (spec.embedding && pooling === undefined && lacksPooling(started.log.text())) {
+        // Only the load tells that the model has no pooling of its own; in a causal model the last token has
+        // seen all the others.
+        pooling = 'last'
+        await started.stop()
+        continue
+      }
+      return await serve(spec, started, context)
+    } catch (error) {
+      await started.stop()
+      const taken = error instanceof AddressInUse
+      if (!taken || attempt >= mostPortAttempts) {
+        throw taken ? new DroverError('load_failed', `${error.message}, ${attempt} times`) : error
+      }
+    }
+  }
+}
+
+interface StartedServer {
+  process: GuardedProcess
+  client: ServerClient
+  log: Log
+  /** Resolves when the process has ended and its files are deleted. */
+  removed: Promise<void>
+  stop(): Promise<void>
+}
+
+class AddressInUse extends Error {}
+
+async function start(
+  spec: InstanceSpec,
+  server: ServerFacts,
+  context: LaunchContext,
+  pooling: string | undefined,
+): Promise<StartedServer> {
+  const folder = join(context.runDir, `${spec.id}-${randomHex(4)}`)
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const socketPath = join(folder, 'engine.sock')
+  const endpoint: Endpoint =
+    server.unixSockets && Buffer.byteLength(socketPath) <= longestSocketPath
+      ? { socketPath }
+      : { port: await freePort() }
+  const apiKey = randomHex(32)
+  const env: NodeJS.ProcessEnv = { ...process.env, GGML_NO_BACKTRACE: '1' }
+  for (const name of ownedVariables) delete env[name]
+  const apiKeyFile = server.apiKeyFromEnvironment ? undefined : join(folder, 'api-key')
+  if (apiKeyFile) await writeFile(apiKeyFile, `${apiKey}\n`, { mode: 0o600 })
+  else env['LLAMA_API_KEY'] = apiKey
+
+  const threads = spec.threads ?? defaultThreads()
+  const args = launchLine(spec, server, {
+    endpoint,
+    threads,
+    cacheRamMib,
+    ...(apiKeyFile && { apiKeyFile }),
+    ...(pooling && { pooling }),
+  })
+  const log = createLog()
+  const child = spawnGuarded({
+    file: server.path,
+    args,
+    env,
+    removePaths: [folder],
+    onOutput: (chunk) => log.append(chunk),
+  })
+  const client = createClient(endpoint, apiKey, spec.slots + extraConnections)
+  const removed = child.exited.then(() => rm(folder, { recursive: true, force: true }))
+  return {
+    process: child,
+    client,
+    log,
+    removed,
+    stop: async () => {
+      await child.terminate(0)
+      await client.close()
+      await removed
+    },
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.on('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
+    })
+  })
+}
+
+/** Polls `/health` until the model is loaded; throws when the process ends, stalls, or the signal aborts. */
+async function untilHealthy(started: StartedServer, spec: InstanceSpec, signal: AbortSignal): Promise<void> {
+  const { process: child, client, log } = started
+  const watch = watchProgress(child.pid, log)
+  let ended = false
+  child.exited.then(() => {
+    ended = true
+  })
+  for (let waitMs = 5; ; waitMs = Math.min(longestHealthPollMs, waitMs * 1.5)) {
+    signal.throwIfAborted()
+    if (ended) throw launchFailure(spec, await describeExit(child, log), log)
+    if (await isHealthy(client)) return
+    const idleMs = await watch()
+    if (idleMs > spec.stallTimeoutMs) {
+      const last = log.text().trim().split('\n').at(-1) || 'nothing'
+      throw new DroverError(
+        'load_stalled',
+        `timed out waiting for llama-server to start: ${spec.modelName} showed no progress for ` +
+          `${Math.round(idleMs)} ms; its last words: ${last}`,
+      )
+    }
+    await Promise.race([sleep(waitMs), child.exited])
+  }
+}
+
+async function isHealthy(client: ServerClient): Promise<boolean> {
+  try {
+    await client.json('GET', '/health')
+    return true
+  } catch (error) {
+    if (error instanceof ServerError && error.status !== 503) throw error
+    // 503 while the model loads; before that there is nothing to connect to.
+    return false
+  }
+}
+
+/** Milliseconds since the last log output or, on Linux, since the process last read or touched new memory. */
+function watchProgress(pid: number, log: Log): () => Promise<number> {
+  let mark = ''
+  let lastMs = performance.now()
+  return async () => {
+    const now = performance.now()
+    const current = await activityOf(pid)
+    if (current !== mark) {
+      mark = current
+      lastMs = now
+    }
+    return now - Math.max(lastMs, log.lastOutputMs)
+  }
+}
+
+/** Page faults and bytes read so far; the same text as long as nothing happens. */
+async function activityOf(pid: number): Promise<string> {
+  if (process.platform !== 'linux') return ''
+  try {
+    const [stat, io] = await Promise.all([
+      readFile(`/proc/${pid}/stat`, 'utf8'),
+      readFile(`/proc/${pid}/io`, 'utf8'),
+    ])
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return `${fields[7]} ${fields[9]} ${/rchar: (\d+)/.exec(io)?.[1]}`
+  } catch {
+    // The process has just ended: its exit says so.
+    return ''
+  }
+}
+
+function launchFailure(spec: InstanceSpec, exit: InstanceExit, log: Log): Error {
+  const failure = findFailure(log.text())
+  if (failure.kind === 'address_in_use') return new AddressInUse(failure.reason)
+  return new DroverError(
+    launchErrorCode(failure),
+    `llama-server process has terminated while loading ${spec.modelName}: ${exit.reason}`,
+  )
+}
+
+/** Kind and reason of a process's end, the reason with exit code or signal. */
+async function describeExit(child: GuardedProcess, log: Log): Promise<InstanceExit> {
+  const { code, signal } = await child.exited
+  const failure = findFailure(log.text())
+  const how = signal ? `signal ${signal}` : `exit code ${code}`
+  return {
+    kind: failure.kind === 'out_of_memory' ? 'out_of_memory' : 'crashed',
+    reason: code === 0 ? how : `${failure.reason} (${how})`,
+  }
+}
+
+async function serve(
+  spec: InstanceSpec,
+  started: StartedServer,
+  context: LaunchContext,
+): Promise<EngineInstance> {
+  const { client, process: child, log } = started
+  const props = (await client.json('GET', '/props')) as {
+    total_slots?: number
+    bos_token?: string
+    media_marker?: string
+    default_generation_settings?: { n_ctx?: number }
+  }
+  const model: ModelFacts = {
+    addedBos: (await addsBos(client)) ? props.bos_token : undefined,
+    mediaMarker: props.media_marker ?? '<__media__>',
+  }
+  return createInstance({
+    spec,
+    process: child,
+    client,
+    model,
+    memory: parseMemory(log.text()),
+    contextLength: props.default_generation_settings?.n_ctx ?? spec.contextLength,
+    slots: props.total_slots ?? spec.slots,
+    explainExit: async () => {
+      const exit = await describeExit(child, log)
+      await started.removed
+      return exit
+    },
+    log: context.log,
+  })
+}
+
+async function addsBos(client: ServerClient): Promise<boolean> {
+  const answer = await client.json('POST', '/tokenize', { content: '', add_special: true })
+  return (answer as { tokens: number[] }).tokens.length > 0
+}

@@ -1,0 +1,83 @@
+import type { ErrorCode } from '../../inference/index.ts'
+import type { InstanceMemory } from '../contract.ts'
+
+/** Enough for a whole load; later only the end matters. */
+const longestLogBytes = 256 * 1024
+
+/** The end of what the server printed. */
+export interface Log {
+  append(chunk: Buffer): void
+  text(): string
+  /** On `performance.now()`'s clock. */
+  readonly lastOutputMs: number
+}
+
+/** A bounded log: the oldest chunks go first. Nothing is parsed until somebody asks. */
+export function createLog(): Log {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  let lastOutputMs = performance.now()
+  return {
+    append(chunk) {
+      chunks.push(chunk)
+      bytes += chunk.length
+      while (bytes > longestLogBytes && chunks.length > 1) bytes -= chunks.shift()?.length ?? 0
+      lastOutputMs = performance.now()
+    },
+    text: () => Buffer.concat(chunks).toString('utf8'),
+    get lastOutputMs() {
+      return lastOutputMs
+    },
+  }
+}
+
+/** Buffers by these names lie in the host's memory, pinned ones (`CUDA_Host`) too. */
+const hostBuffer = /^(CPU|AMX|BLAS|Host)|_Host$/
+
+/** Sums the `<device> <what> buffer size = N MiB` lines that llama.cpp prints while it allocates. */
+export function parseMemory(log: string): InstanceMemory {
+  const memory = { vramBytes: 0, hostBytes: 0 }
+  const line = /(\S+) +(?:model|KV|compute|output|RS) buffer size += +([\d.]+) MiB/g
+  for (const [, device = '', mib] of log.matchAll(line)) {
+    memory[hostBuffer.test(device) ? 'hostBytes' : 'vramBytes'] += Math.round(Number(mib) * 1024 * 1024)
+  }
+  return memory
+}
+
+/** Whether the model names no pooling of its own (`pooling type = -1`, or 0: none). */
+export function lacksPooling(log: string): boolean {
+  return /pooling type += +(-1|0)\b/.test(log)
+}
+
+export interface LoggedFailure {
+  kind: 'out_of_memory' | 'address_in_use' | 'load' | 'unknown'
+  /** The engine's own words. */
+  reason: string
+}
+
+const outOfMemory =
+  /out of memory|insufficient memory|failed to allocate|unable to allocate|cudaMalloc failed|OutOf(Device|Host)Memory|bad_alloc|cannot allocate memory/i
+const addressInUse = /couldn't bind|address already in use/i
+const loadError =
+  /error loading model: *(.*)|(.*(?:GGML_ASSERT|GGML_ABORT|what\(\):|CUDA error|[Ss]egmentation).*)/
+const anyError = /.*(?:\berror\b|failed|invalid argument|not supported).*/i
+
+/** Why a server ended, read from the end of its log. */
+export function findFailure(log: string): LoggedFailure {
+  const lines = log.split('\n').flatMap((line) => line.trim() || [])
+  const memory = lines.find((line) => outOfMemory.test(line))
+  if (memory) return { kind: 'out_of_memory', reason: memory }
+  const address = lines.find((line) => addressInUse.test(line))
+  if (address) return { kind: 'address_in_use', reason: address }
+  for (const line of lines) {
+    const match = loadError.exec(line)
+    if (match) return { kind: 'load', reason: match[1] ?? match[2] ?? line }
+  }
+  const last = lines.findLast((line) => anyError.test(line)) ?? lines.slice(-3).join('; ')
+  return { kind: 'unknown', reason: last || 'it printed nothing' }
+}
+
+/** The catalogue's code for a failed launch. */
+export function launchErrorCode(failure: LoggedFailure): ErrorCode {
+  return failure.kind === 'out_of_memory' ? 'insufficient_memory' : 'load_failed'
+}

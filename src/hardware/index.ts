@@ -1,0 +1,1 @@
+export { type HostFacts, readHost } from './host.ts'

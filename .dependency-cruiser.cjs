@@ -18,6 +18,9 @@ const rooms = [
   'core',
 ]
 
+// Tests, and what only tests use: `name.test.ts`, `testing.ts`, `testing/`.
+const testsOnly = '(\\.test\\.ts$|/testing(/|\\.ts$))'
+
 const downwardOnly = rooms.slice(1).map((room, index) => ({
   name: `${room}-reaches-up`,
   severity: 'error',
@@ -40,21 +43,30 @@ module.exports = {
     {
       name: 'product-needs-no-tests',
       severity: 'error',
-      from: { path: '^src/', pathNot: '\\.test\\.ts$' },
-      to: { path: '^(test|bench|tools)/' },
+      from: { path: '^src/', pathNot: testsOnly },
+      to: { path: `^(test|bench|tools)/|${testsOnly}` },
     },
+    { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
     {
       name: 'declared-dependencies-only',
       severity: 'error',
-      from: { path: '^src/', pathNot: '\\.test\\.ts$' },
+      from: { path: '^src/', pathNot: testsOnly },
       to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'] },
     },
-    { name: 'pure-prompts', severity: 'error', from: { path: '^src/(prompts|placement)/', pathNot: '\\.test\\.ts$' }, to: { dependencyTypes: ['core'] } },
+    {
+      name: 'pure-prompts',
+      severity: 'error',
+      from: { path: '^src/(prompts|placement)/', pathNot: testsOnly },
+      to: { dependencyTypes: ['core'] },
+    },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'default', 'types'],
+    },
   },
 }

@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
+/** Rooms that only compute: there a line that no test runs has no excuse. */
+const pureRooms = ['prompts', 'placement', 'inference', 'config']
+
 export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'tools/**/*.test.ts'],
@@ -7,5 +10,12 @@ export default defineConfig({
     hookTimeout: 120_000,
     pool: 'forks',
     maxWorkers: 2,
+    coverage: {
+      provider: 'v8',
+      include: pureRooms.map((room) => `src/${room}/**/*.ts`),
+      exclude: ['**/*.test.ts', '**/contract.ts'],
+      reporter: ['text-summary'],
+      thresholds: Object.fromEntries(pureRooms.map((room) => [`src/${room}/**`, { lines: 95 }])),
+    },
   },
 })

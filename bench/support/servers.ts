@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openStore } from '../../src/models/index.ts'
-import { createLogger } from '../../src/observability/index.ts'
+import { quietLog } from '../../test/support/quiet-log.ts'
 import { type SyntheticShape, writeSyntheticGguf } from '../../tools/synthetic.ts'
 
 /** A temporary folder that is gone when the benchmark ends. */
@@ -16,7 +16,7 @@ export function scratchFolder(): string {
 
 /** Makes a store with one synthetic model in it, and returns the model's file. */
 export async function storeOf(modelsDir: string, name: string, shape: SyntheticShape): Promise<string> {
-  const store = await openStore({ root: modelsDir, log: createLogger({ level: 'error' }) })
+  const store = await openStore({ root: modelsDir, log: quietLog })
   const path = join(modelsDir, '..', `${name}.gguf`)
   await writeSyntheticGguf(path, shape)
   return (await store.importGguf(name, { path })).modelPath

@@ -12,7 +12,7 @@ import type { ApiContext } from './context.ts'
 import { openStream } from './http/index.ts'
 
 /** An answer whose first event has come, so it was not refused. */
-export interface OpenAnswer {
+interface OpenAnswer {
   first: InferenceEvent
   rest: AsyncIterator<InferenceEvent>
 }

@@ -1,13 +1,8 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ModelStore } from '../models/index.ts'
 import type { Router } from '../routing/index.ts'
-
-/** What the API logs to; a pino logger is one. Prompts and answers are never logged. */
-export interface ApiLog {
-  debug(facts: Record<string, unknown>, message: string): void
-  info(facts: Record<string, unknown>, message: string): void
-  warn(facts: Record<string, unknown>, message: string): void
-  error(facts: Record<string, unknown>, message: string): void
-}
+import type { BodyBudget } from './http/index.ts'
+import type { ApiLog } from './log.ts'
 
 export interface ApiConfig {
   /** Browser origins to accept beside `defaultOrigins`; one `*` in each at most, `*` alone accepts all. */
@@ -28,6 +23,7 @@ export interface ApiContext {
   version: string
   log: ApiLog
   config: Required<ApiConfig>
+  bodies: BodyBudget
 }
 
 /** Room for a conversation with many photographs; the body is read into memory. */
@@ -42,3 +38,6 @@ export function withDefaults(config: ApiConfig): Required<ApiConfig> {
     writeStallTimeoutMs: config.writeStallTimeoutMs ?? defaultWriteStallTimeoutMs,
   }
 }
+
+/** A route's work: reads the request, sends the reply. What it throws the dialect puts into its envelope. */
+export type Handler = (context: ApiContext, request: FastifyRequest, reply: FastifyReply) => Promise<unknown>

@@ -1,13 +1,22 @@
-import type { Socket } from 'node:net'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { ModelStore } from '../models/index.ts'
 import type { Router } from '../routing/index.ts'
-import { type ApiConfig, type ApiContext, type ApiLog, withDefaults } from './context.ts'
-import { answerUnknown, createOriginCheck, isLocalHost, isLoopback, trackExchanges } from './http/index.ts'
+import { type ApiConfig, type ApiContext, withDefaults } from './context.ts'
+import {
+  answerBrokenRequest,
+  answerUnknown,
+  createBodyBudget,
+  createOriginCheck,
+  isLocalHost,
+  isLoopback,
+  trackExchanges,
+} from './http/index.ts'
+import type { ApiLog } from './log.ts'
 import { ollamaRoutes } from './ollama/index.ts'
 import { openAiRoutes } from './openai/index.ts'
 
-export type { ApiConfig, ApiLog } from './context.ts'
+export type { ApiConfig } from './context.ts'
+export type { ApiLog } from './log.ts'
 
 export interface ApiOptions {
   router: Router
@@ -30,7 +39,9 @@ const maxParamLength = 2048
  * `inject` tests it in process.
  */
 export function createApi({ router, store, version, log, config }: ApiOptions): FastifyInstance {
-  const context: ApiContext = { router, store, version, log, config: withDefaults(config) }
+  const settings = withDefaults(config)
+  const bodies = createBodyBudget(settings.maxBodyBytes)
+  const context: ApiContext = { router, store, version, log, config: settings, bodies }
   const app = Fastify({
     exposeHeadRoutes: false,
     return503OnClosing: false,
@@ -44,6 +55,7 @@ export function createApi({ router, store, version, log, config }: ApiOptions): 
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
   trackExchanges(app, log)
   guard(app, context)
+  dropStalledReplies(app, settings.writeStallTimeoutMs)
   answerUnknown(app)
   // A scope for each dialect: its error envelope is its own.
   app.register(async (scope) => ollamaRoutes(scope, context))
@@ -67,26 +79,9 @@ function guard(app: FastifyInstance, { config }: ApiContext): void {
   })
 }
 
-/** What is not HTTP, or ends within its body, gets one answer and the connection closes. */
-function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
-    socket.destroy()
-    return
-  }
-  if (error.code === 'HPE_INVALID_EOF_STATE')
-    return socket.end(rawReply('400 Bad Request', json, '{"error":"unexpected EOF"}'))
-  if (error.code === 'HPE_HEADER_OVERFLOW') {
-    const status = '431 Request Header Fields Too Large'
-    return socket.end(rawReply(status, plain, status))
-  }
-  const status = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request'
-  socket.end(rawReply(status, plain, status))
-}
-
-const json = 'application/json; charset=utf-8'
-const plain = 'text/plain; charset=utf-8'
-
-function rawReply(status: string, contentType: string, body: string): string {
-  const length = Buffer.byteLength(body)
-  return `HTTP/1.1 ${status}\r\nContent-Type: ${contentType}\r\nContent-Length: ${length}\r\nConnection: close\r\n\r\n${body}`
+/** A whole reply waits in memory for its client; one that takes nothing of it for so long is disconnected. */
+function dropStalledReplies(app: FastifyInstance, stallTimeoutMs: number): void {
+  app.addHook('onSend', async (_request, reply) => {
+    reply.raw.setTimeout(stallTimeoutMs, () => reply.raw.destroy())
+  })
 }

@@ -36,6 +36,9 @@ export const embedWording: NotFoundWording = {
 /** Wording of the older embeddings. */
 export const embeddingsWording: NotFoundWording = { missing: modelRequired, unknown: embedWording.unknown }
 
+/** The longest valid name: a host of 350 characters and three parts of 80. */
+const longestNameLogged = 600
+
 /** Finds a request's model. Throws in the endpoint's own words when there is none. */
 export async function resolveModel(
   context: ApiContext,
@@ -44,7 +47,7 @@ export async function resolveModel(
   wording: NotFoundWording,
 ): Promise<StoredModel> {
   if (name === '') throw new DroverError(wording.missing.code, wording.missing.message)
-  request.exchange.model = name
+  request.exchange.model = name.slice(0, longestNameLogged)
   const stored = await context.store.find(name)
   if (!stored) throw new DroverError('model_not_found', wording.unknown(name))
   return stored

@@ -66,7 +66,7 @@ export function toTools(tools: Decoded<typeof toolList>): Tool[] {
       function: {
         name,
         ...(description !== undefined && { description }),
-        parameters: { ...parameters, type: parameters.type ?? '' },
+        parameters: { type: '', ...parameters },
       },
     }
   })

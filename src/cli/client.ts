@@ -28,7 +28,10 @@ export function createClient(host: HostAddress): Client {
       throw init.signal?.aborted ? error : noServer(url, error)
     })
     if (response.ok) return response
-    throw new ServerError(response.status, errorText(await response.text()) ?? `HTTP status ${response.status}`)
+    throw new ServerError(
+      response.status,
+      errorText(await response.text()) ?? `HTTP status ${response.status}`,
+    )
   }
   const post = (path: string, body: object, signal?: AbortSignal) =>
     send(path, { method: 'POST', body: JSON.stringify(body), signal: signal ?? null })
@@ -49,9 +52,12 @@ export function createClient(host: HostAddress): Client {
 function noServer(url: string, error: unknown): Error {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
   const detail = cause instanceof Error && 'code' in cause ? String(cause.code) : messageOf(cause)
-  return new Error(`nothing answers at ${url} (${detail}): start a server with "drover serve", or set OLLAMA_HOST`, {
-    cause: error,
-  })
+  return new Error(
+    `nothing answers at ${url} (${detail}): start a server with "drover serve", or set OLLAMA_HOST`,
+    {
+      cause: error,
+    },
+  )
 }
 
 /** What an error answer says: Ollama's `{"error": text}`; undefined for any other JSON; text as it is. */

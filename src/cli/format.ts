@@ -3,7 +3,9 @@ export function formatTable(titles: readonly string[], rows: readonly (readonly 
   const widths = titles.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => (row[column] ?? '').length)),
   )
-  const lines = [titles, ...rows].map((row) => row.map((cell, column) => cell.padEnd((widths[column] ?? 0) + 4)).join(''))
+  const lines = [titles, ...rows].map((row) =>
+    row.map((cell, column) => cell.padEnd((widths[column] ?? 0) + 4)).join(''),
+  )
   return `${lines.map((line) => line.trimEnd()).join('\n')}\n`
 }
 

@@ -1,5 +1,8 @@
+import { fstatSync } from 'node:fs'
 import { text as readText } from 'node:stream/consumers'
 import { Command } from 'commander'
+import type { GeneratePart } from './answer-printer.ts'
+import { messageOf } from './errors.ts'
 
 interface RunFlags {
   format?: string
@@ -7,18 +10,6 @@ interface RunFlags {
   think?: string | boolean
   hidethinking?: boolean
   verbose?: boolean
-}
-
-export interface GeneratePart {
-  response?: string
-  thinking?: string
-  done?: boolean
-  total_duration?: number
-  load_duration?: number
-  prompt_eval_count?: number
-  prompt_eval_duration?: number
-  eval_count?: number
-  eval_duration?: number
 }
 
 export function runCommand(): Command {
@@ -53,16 +44,38 @@ async function run(model: string, words: string[], flags: RunFlags): Promise<voi
     ...(flags.keepalive !== undefined && { keep_alive: flags.keepalive }),
     ...(flags.think !== undefined && { think: parseThink(flags.think) }),
   }
-  const parts = createClient(readSettings().config.host).stream<GeneratePart>('/api/generate', body, reader.signal)
+  const parts = createClient(readSettings().config.host).stream<GeneratePart>(
+    '/api/generate',
+    body,
+    reader.signal,
+  )
   try {
     for await (const part of parts) printer.print(part)
+    printer.end()
   } catch (error) {
     if (!reader.signal.aborted) throw error
   }
 }
 
-/** What is piped in; nothing where a person types, or where there is no stdin. */
+/** What is piped in; a terminal and `/dev/null`, which are character devices, give nothing. */
 async function readPipedInput(): Promise<string> {
-  if (process.stdin.isTTY || words0IsEnough()) return ''
+  if (fstatSync(process.stdin.fd).isCharacterDevice()) return ''
   return (await readText(process.stdin)).trimEnd()
+}
+
+/** A word, or a JSON schema. */
+function parseFormat(format: string): unknown {
+  if (!format.startsWith('{')) return format
+  try {
+    return JSON.parse(format)
+  } catch (error) {
+    throw new Error(`--format is not the JSON schema that it begins as: ${messageOf(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+function parseThink(think: string | boolean): string | boolean {
+  if (think === 'false') return false
+  return think === 'true' ? true : think
 }

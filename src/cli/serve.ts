@@ -16,7 +16,9 @@ export function serveCommand(): Command {
     .description("start the server that speaks Ollama's API")
     .option('--host <host:port>', 'where to listen (default: 127.0.0.1:11434)')
     .option('--models <folder>', "the model store (default: Ollama's own, ~/.ollama/models)")
-    .addOption(new Option('--engine <name>', 'what runs the models').choices(['auto', 'llama.cpp', 'embedded']))
+    .addOption(
+      new Option('--engine <name>', 'what runs the models').choices(['auto', 'llama.cpp', 'embedded']),
+    )
     .option('--config <file>', 'the configuration file (default: ~/.drover/config.yaml)')
     .option('--demo', 'have the small model ready that comes with Drover')
     .action(serve)

@@ -10,7 +10,11 @@ async function stop(model: string): Promise<void> {
     import('./settings.ts'),
   ])
   try {
-    await createClient(readSettings().config.host).post('/api/generate', { model, keep_alive: 0, stream: false })
+    await createClient(readSettings().config.host).post('/api/generate', {
+      model,
+      keep_alive: 0,
+      stream: false,
+    })
   } catch (error) {
     if (!(error instanceof ServerError) || error.status !== 404) throw error
     throw new Error(`couldn't find model "${model}" to stop`, { cause: error })

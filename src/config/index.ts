@@ -1,3 +1,3 @@
 export { clientUrl, type HostAddress } from './host.ts'
-export { ConfigError, type ConfigSources } from './layer.ts'
+export type { ConfigSources } from './layer.ts'
 export { type Config, type LoadedConfig, loadConfig } from './load.ts'

@@ -51,18 +51,6 @@ const list = z.union([
   z.string().transform((value) => value.split(',').map((part) => part.trim())),
 ])
 
-/** Origins that are always allowed, as in Ollama: this machine's pages, and desktop applications. */
-export const standardOrigins: readonly string[] = [
-  ...['localhost', '127.0.0.1', '0.0.0.0'].flatMap((host) =>
-    ['http', 'https'].flatMap((scheme) => [`${scheme}://${host}`, `${scheme}://${host}:*`]),
-  ),
-  'app://*',
-  'file://*',
-  'tauri://*',
-  'vscode-webview://*',
-  'vscode-file://*',
-]
-
 const durationForms = 'a duration such as 5m, 90s or 1h30m, or seconds'
 
 /** Every setting, by its name in the program. */
@@ -112,7 +100,7 @@ export const settings = {
   llamaServerPath: setting(text.optional(), {
     key: 'llamaServer',
     allowed: "the path of llama.cpp's llama-server",
-    about: 'Which `llama-server` to use, before the PATH and the installed ones are searched.',
+    about: 'The one `llama-server` to use; else the PATH and the installed ones are searched.',
     isPath: true,
   }),
   keepAliveMs: setting(
@@ -179,7 +167,7 @@ export const settings = {
     ollama: { name: 'OLLAMA_KV_CACHE_TYPE', read: (value) => value.toLowerCase() },
   }),
   origins: setting(
-    list.transform((origins) => [...origins.filter((origin) => origin !== ''), ...standardOrigins]),
+    list.transform((origins) => origins.filter((origin) => origin !== '')),
     {
       key: 'origins',
       allowed: 'a list of origins such as https://example.org, * for any; in a variable with commas between',

@@ -1,1 +1,10 @@
 export type * from './contract.ts'
+export { createEmbeddedEngine } from './embedded/index.ts'
+export {
+  type InstalledEngine,
+  type InstallProgress,
+  installLlamaCpp,
+  listInstalled,
+  removeEngine,
+} from './install/index.ts'
+export { createLlamaCppEngine } from './llamacpp/index.ts'

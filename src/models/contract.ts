@@ -135,6 +135,8 @@ export interface ModelDescription {
   file: ModelFile
   details: ModelDetails
   capabilities: Capability[]
+  /** The first projector's file, of a model that sees or hears through one. */
+  projector?: ModelFile
 }
 
 /** The models on this machine, in Ollama's own layout. */

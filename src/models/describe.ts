@@ -1,5 +1,6 @@
 import { compileTemplate } from '../prompts/index.ts'
 import type { Capability, ModelDescription, ModelDetails, ModelFile, StoredModel } from './contract.ts'
+import { humanCount } from './human.ts'
 
 /** What Ollama's built-in parsers add to a model whose config names one. */
 const parserCapabilities: Record<string, readonly Capability[]> = {
@@ -63,16 +64,17 @@ export function describeModel(stored: StoredModel, file: ModelFile, projector?: 
   }
 }
 
-function detailsOf({ config, parentModel }: StoredModel, { shape }: ModelFile): ModelDetails {
+/** The manifest's words; the file's where a tool that wrote the manifest left them out. */
+function detailsOf({ config, parentModel }: StoredModel, { shape, fileType }: ModelFile): ModelDetails {
   const contextLength = config.context_length ?? shape.contextLength
   const embeddingLength = config.embedding_length ?? shape.embeddingLength
   return {
     parent_model: parentModel ?? '',
     format: config.model_format ?? 'gguf',
-    family: config.model_family ?? '',
-    families: config.model_families ?? null,
-    parameter_size: config.model_type ?? '',
-    quantization_level: config.file_type ?? '',
+    family: config.model_family ?? shape.architecture,
+    families: config.model_families ?? (config.model_family === undefined ? [shape.architecture] : null),
+    parameter_size: config.model_type ?? humanCount(shape.parameterCount),
+    quantization_level: config.file_type ?? fileType,
     ...(contextLength > 0 && { context_length: contextLength }),
     ...(embeddingLength > 0 && { embedding_length: embeddingLength }),
   }

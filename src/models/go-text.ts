@@ -17,9 +17,11 @@ const escapes: Record<string, string> = {
 /** A text as a Go string literal (`strconv.Quote`): what cannot be printed is escaped. */
 export function goQuote(text: string): string {
   const characters = Array.from(text.toWellFormed(), (character) => {
-    const escape = escapes[character]
-    if (escape !== undefined) return escape
-    return character === ' ' || /[\p{L}\p{M}\p{N}\p{P}\p{S}]/u.test(character) ? character : codePoint(character)
+    const known = escapes[character]
+    if (known !== undefined) return known
+    return character === ' ' || /[\p{L}\p{M}\p{N}\p{P}\p{S}]/u.test(character)
+      ? character
+      : codePoint(character)
   })
   return `"${characters.join('')}"`
 }
@@ -31,19 +33,18 @@ function codePoint(character: string): string {
   return code < 0x10000 ? `\\u${hex.padStart(4, '0')}` : `\\U${hex.padStart(8, '0')}`
 }
 
+/** `%g` writes an exponent from here on; the shortest form is decided as if it had six digits. */
+const leastPositiveExponent = 6
+const leastNegativeExponent = -5
+
 /**
- * A 64-bit float as Go's `%v` prints it: the fewest digits that give it back, with an exponent of at least two
- * digits below 1e-4 and from 1e21 on.
+ * A 64-bit float as Go's `%v` and `%#v` print it: the fewest digits that give it back, with an exponent of at least
+ * two digits below 1e-4 and from 1e6 on (so a context of 1048576 reads 1.048576e+06).
  */
 export function goNumber(value: number): string {
   const [digits = '', exponentText = '0'] = value.toExponential().split('e')
   const exponent = Number(exponentText)
-  if (value === 0 || (exponent >= -4 && exponent < 21)) return plainDecimal(value)
+  if (exponent > leastNegativeExponent && exponent < leastPositiveExponent) return String(value)
   const sign = exponent < 0 ? '-' : '+'
   return `${digits}e${sign}${String(Math.abs(exponent)).padStart(2, '0')}`
-}
-
-/** JavaScript writes an exponent below 1e-6 and from 1e21 on, so within Go's bounds it writes none. */
-function plainDecimal(value: number): string {
-  return Object.is(value, -0) ? '-0' : String(value)
 }

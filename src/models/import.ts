@@ -5,10 +5,17 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { DroverError } from '../inference/index.ts'
 import type { ImportSource, ModelFile } from './contract.ts'
-import { isMissing, syncFolder, sweepTemporary, temporaryPath, writeAtomically } from './files.ts'
+import { isMissing, sweepTemporary, syncFolder, temporaryPath, writeAtomically } from './files.ts'
 import { readGguf } from './gguf/read.ts'
 import { humanCount } from './human.ts'
-import { blobName, configMediaType, type Layer, layerMediaType, manifestMediaType } from './manifest.ts'
+import {
+  blobName,
+  configMediaType,
+  type Layer,
+  layerMediaType,
+  manifestMediaType,
+  parseManifest,
+} from './manifest.ts'
 
 /** Bytes read at a time when a file is hashed or copied. */
 const chunkBytes = 2 ** 20
@@ -20,20 +27,40 @@ const chunkBytes = 2 ** 20
  */
 export async function writeModel(root: string, manifestPath: string, source: ImportSource): Promise<void> {
   await checkSource(source.path)
-  const file = await readGguf(source.path)
+  const model = await fileLayer(source.path)
+  const texts = textLayers(source)
+  const layers = [model, ...texts.map(({ layer }) => layer)]
+  const blobs = join(root, 'blobs')
+  if (await isThere(manifestPath, blobs, layers)) return
+  const file = await readWhole(source.path)
+  await mkdir(blobs, { recursive: true })
+  await sweepTemporary(blobs, Date.now())
+  await putFile(blobs, model, source.path)
+  const config = textLayer(configMediaType, configText(file, layers))
+  for (const text of [...texts, config]) await putText(blobs, text)
+  const manifest = { schemaVersion: 2, mediaType: manifestMediaType, config: config.layer, layers }
+  await writeAtomically(manifestPath, JSON.stringify(manifest))
+}
+
+/** Whether a manifest already has exactly these layers, and the store has their blobs. */
+async function isThere(manifestPath: string, blobs: string, layers: readonly Layer[]): Promise<boolean> {
+  const text = await ignoreMissing(readFile(manifestPath, 'utf8'))
+  const known = text === undefined ? undefined : parseManifest(text)
+  if (known === undefined || JSON.stringify(known.layers) !== JSON.stringify(layers)) return false
+  const wanted = [known.config, ...layers]
+  const sizes = await Promise.all(wanted.map((layer) => blobSize(blobs, layer)))
+  return sizes.every((size, index) => size === wanted[index]?.size)
+}
+
+/** Reads the head of the file to import. Throws for one that is only a part of a model. */
+async function readWhole(path: string): Promise<ModelFile> {
+  const file = await readGguf(path)
   const parts = file.metadata['split.count']
   if (typeof parts === 'number' && parts > 1) {
     const advice = 'join its parts with llama-gguf-split --merge and import the result'
-    throw new DroverError('unsupported', `${source.path} is one of ${parts} parts of a model: ${advice}`)
+    throw new DroverError('unsupported', `${path} is one of ${parts} parts of a model: ${advice}`)
   }
-  const blobs = join(root, 'blobs')
-  await mkdir(blobs, { recursive: true })
-  await sweepTemporary(blobs, Date.now())
-  const layers = [await putFile(blobs, layerMediaType('model'), source.path)]
-  for (const [kind, text] of textLayers(source)) layers.push(await putText(blobs, layerMediaType(kind), text))
-  const config = await putText(blobs, configMediaType, configText(file, layers))
-  const manifest = JSON.stringify({ schemaVersion: 2, mediaType: manifestMediaType, config, layers })
-  if ((await readIfThere(manifestPath)) !== manifest) await writeAtomically(manifestPath, manifest)
+  return file
 }
 
 async function checkSource(path: string): Promise<void> {
@@ -44,15 +71,37 @@ async function checkSource(path: string): Promise<void> {
   if (!found.isFile()) throw new DroverError('invalid_request', `${path} is not a file`)
 }
 
-function textLayers({ template, system, parameters, license }: ImportSource): [kind: string, text: string][] {
-  const layers: [string, string][] = []
-  if (template !== undefined) layers.push(['template', template])
-  if (system !== undefined) layers.push(['system', system])
-  if (parameters !== undefined && Object.keys(parameters).length > 0) {
-    layers.push(['params', JSON.stringify(parameters)])
+/** A small layer and what it holds. */
+interface TextLayer {
+  layer: Layer
+  content: Buffer
+}
+
+function textLayers({ template, system, parameters, license }: ImportSource): TextLayer[] {
+  const hasParameters = parameters !== undefined && Object.keys(parameters).length > 0
+  const texts: [kind: string, text: string | undefined][] = [
+    ['template', template],
+    ['system', system],
+    ['params', hasParameters ? JSON.stringify(parameters) : undefined],
+    ['license', license],
+  ]
+  return texts.flatMap(([kind, text]) => (text === undefined ? [] : [textLayer(layerMediaType(kind), text)]))
+}
+
+function textLayer(mediaType: string, text: string): TextLayer {
+  const content = Buffer.from(text)
+  const digest = `sha256:${createHash('sha256').update(content).digest('hex')}`
+  return { layer: { mediaType, digest, size: content.length }, content }
+}
+
+async function fileLayer(path: string): Promise<Layer> {
+  const hash = createHash('sha256')
+  let size = 0
+  for await (const chunk of createReadStream(path, { highWaterMark: chunkBytes })) {
+    hash.update(chunk)
+    size += chunk.length
   }
-  if (license !== undefined) layers.push(['license', license])
-  return layers
+  return { mediaType: layerMediaType('model'), digest: `sha256:${hash.digest('hex')}`, size }
 }
 
 /** The config blob. Ollama, too, writes one fixed machine into it, whatever it runs on. */
@@ -69,20 +118,18 @@ function configText({ shape, fileType }: ModelFile, layers: readonly Layer[]): s
   })
 }
 
-async function putText(blobs: string, mediaType: string, text: string): Promise<Layer> {
-  const content = Buffer.from(text)
-  const digest = `sha256:${createHash('sha256').update(content).digest('hex')}`
-  const path = join(blobs, blobName(digest))
-  if ((await sizeOf(path)) !== content.length) await writeAtomically(path, content)
-  return { mediaType, digest, size: content.length }
+async function putText(blobs: string, { layer, content }: TextLayer): Promise<void> {
+  const there = (await blobSize(blobs, layer)) === layer.size
+  if (!there) await writeAtomically(join(blobs, blobName(layer.digest)), content)
 }
 
-async function putFile(blobs: string, mediaType: string, path: string): Promise<Layer> {
-  const digest = `sha256:${await hashFile(path)}`
-  const { size } = await stat(path)
-  const blob = join(blobs, blobName(digest))
-  if ((await sizeOf(blob)) !== size) await copyFile(path, blob, digest, blobs)
-  return { mediaType, digest, size }
+async function putFile(blobs: string, layer: Layer, path: string): Promise<void> {
+  const there = (await blobSize(blobs, layer)) === layer.size
+  if (!there) await copyFile(path, join(blobs, blobName(layer.digest)), layer.digest, blobs)
+}
+
+async function blobSize(blobs: string, { digest }: { digest: string }): Promise<number | undefined> {
+  return ignoreMissing(stat(join(blobs, blobName(digest))).then(({ size }) => size))
 }
 
 /** Copies by way of a temporary file, and checks that what was written has the digest it will be found under. */
@@ -108,20 +155,6 @@ async function copyFile(from: string, to: string, digest: string, folder: string
   } finally {
     await rm(temporary, { force: true })
   }
-}
-
-async function hashFile(path: string): Promise<string> {
-  const hash = createHash('sha256')
-  await pipeline(createReadStream(path, { highWaterMark: chunkBytes }), hash)
-  return hash.digest('hex')
-}
-
-async function sizeOf(path: string): Promise<number | undefined> {
-  return ignoreMissing(stat(path).then(({ size }) => size))
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  return ignoreMissing(readFile(path, 'utf8'))
 }
 
 async function ignoreMissing<T>(reading: Promise<T>): Promise<T | undefined> {

@@ -1,2 +1,5 @@
 export type * from './contract.ts'
 export { tensorBytes } from './gguf/tensor-types.ts'
+export { displayShortest, parseModelName } from './names.ts'
+export { type ShownModel, showModel } from './show.ts'
+export { openStore, type StoreOptions } from './store.ts'

@@ -38,6 +38,16 @@ const manifest = z.object({
 })
 
 export type Layer = z.infer<typeof layer>
+export type Manifest = z.infer<typeof manifest>
+
+/** The manifest in a text; undefined where it is none. */
+export function parseManifest(text: string): Manifest | undefined {
+  try {
+    return manifest.parse(JSON.parse(text))
+  } catch {
+    return undefined
+  }
+}
 
 const config = z.looseObject({
   model_format: z.string().optional(),
@@ -111,7 +121,8 @@ async function readLayers(
     Promise.all(ofKind('license').map((item) => readText(path(item), item.size))),
   ])
   const { options, dropped } = parseParameters(params === undefined ? {} : JSON.parse(params))
-  if (dropped.length > 0) warn(`parameters of ${displayShortest(name)} that are not known: ${dropped.join(', ')}`)
+  if (dropped.length > 0)
+    warn(`parameters of ${displayShortest(name)} that are not known: ${dropped.join(', ')}`)
   return {
     name,
     displayName: displayShortest(name),

@@ -83,10 +83,13 @@ function compute(shape: ModelShape, wishes: MemoryWishes): number {
   const context = padContext(wishes.contextLength)
   const batch = Math.min(wishes.batchSize ?? defaultBatchSize, context)
   const headsKv = Math.max(1, ...shape.headCountKv)
-  const hidden = f32Bytes * batch * shape.embeddingLength
+  // The input of a step and the residual stream beside it.
+  const hidden = 2 * f32Bytes * batch * shape.embeddingLength
   const queries = f32Bytes * batch * shape.headCount * shape.keyLength
   const keysAndValues = f32Bytes * batch * headsKv * (shape.keyLength + shape.valueLength)
-  const scores = flashAttention === 'off' ? f32Bytes * context * batch * shape.headCount : 2 * context * batch
+  // Scores of every head and a mask of as many cells; flash attention has only a mask, of 16 bits.
+  const scores =
+    flashAttention === 'off' ? f32Bytes * context * batch * (shape.headCount + 1) : 2 * context * batch
   const attention = queries + keysAndValues + scores
   const feedForward = 2 * f32Bytes * batch * shape.feedForwardLength * Math.max(1, shape.expertUsedCount ?? 1)
   const logits = embedding ? 0 : f32Bytes * batch * shape.vocabularySize

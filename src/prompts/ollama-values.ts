@@ -18,13 +18,14 @@ import {
 
 type Values = Record<string, GoValue>
 
-/** A struct type; each field is `Name` or `Name:jsonKey` or `Name:jsonKey?` where JSON leaves out its zero. */
+/** A struct type; each field is `Name` or `Name:jsonKey`, with `?` where JSON leaves out zero and `??` only nil. */
 function struct(name: string, fields: string[], methods: Partial<GoType> = {}): GoType {
   return {
     name,
     fields: fields.map((field): GoField => {
       const [fieldName = '', json = fieldName] = field.split(':')
-      return { name: fieldName, json: json.replace('?', ''), omitEmpty: json.endsWith('?') }
+      const omit = json.endsWith('??') ? 'nil' : json.endsWith('?') ? 'zero' : undefined
+      return { name: fieldName, json: json.replace(/\?+$/, ''), ...(omit && { omit }) }
     }),
     ...methods,
   }
@@ -48,7 +49,7 @@ const argumentsType: GoType = { name: 'template.templateArgs', ...printsJson }
 const toolsType: GoType = { name: 'template.templateTools', ...printsJson }
 const toolType = struct(
   'template.templateTool',
-  ['Type:type', 'Items:items?', 'Function:function'],
+  ['Type:type', 'Items:items??', 'Function:function'],
   printsJson,
 )
 const functionType = struct(
@@ -58,7 +59,7 @@ const functionType = struct(
 )
 const parametersType = struct(
   'template.templateToolFunctionParameters',
-  ['Type:type', 'Defs:$defs?', 'Items:items?', 'Required:required?', 'Properties:properties'],
+  ['Type:type', 'Defs:$defs??', 'Items:items??', 'Required:required?', 'Properties:properties'],
   printsJson,
 )
 const propertiesType: GoType = { name: 'template.templateProperties', ...printsJson }
@@ -71,7 +72,7 @@ const nestedPropertiesType: GoType = {
 const propertyType = struct('api.ToolProperty', [
   'AnyOf:anyOf?',
   'Type:type?',
-  'Items:items?',
+  'Items:items??',
   'Description:description?',
   'Enum:enum?',
   'Properties:properties?',

@@ -4,7 +4,6 @@ import { createApi } from '../api/index.ts'
 import type { Config } from '../config/index.ts'
 import { systemClock } from '../core/index.ts'
 import { createEmbeddedEngine, createLlamaCppEngine, type Engine, type EngineDevice } from '../engines/index.ts'
-import { DroverError } from '../inference/index.ts'
 import { type ModelStore, openStore } from '../models/index.ts'
 import type { Logger } from '../observability/index.ts'
 import { createPool, createRouter, type Router } from '../routing/index.ts'
@@ -48,7 +47,11 @@ export async function startServer(config: Config, { log, demo, warnings }: Serve
     const store = await openStore({ root: config.modelsDir, log })
     const demoModel = demo ? (await importDemoModel(store)).displayName : undefined
     const router = createWorker(config, store, runDir, log)
-    const api = createApi({ router, store, version: ollamaVersion, log, config: apiConfig(config) })
+    const api = createApi({ router, store, version: ollamaVersion, log, config: {
+      listenHost: config.host.address,
+      origins: config.origins,
+      maxBodyBytes: config.maxBodyBytes,
+    } })
     const address = await listen(api, config)
     return { ...running(api, router, runDir), address, ...(demoModel !== undefined && { demoModel }) }
   } catch (error) {
@@ -94,10 +97,10 @@ function enginesOf(config: Config, runDir: string, log: Logger): Engine[] {
   const llamaCpp = createLlamaCppEngine({
     enginesDir: config.enginesDir,
     runDir,
-    log,
+    log: (message) => log.debug({ engine: 'llama.cpp' }, message),
     ...(config.llamaServerPath !== undefined && { serverPath: config.llamaServerPath }),
   })
-  const embedded = createEmbeddedEngine({ runDir, log })
+  const embedded = createEmbeddedEngine({ runDir, log: (message) => log.debug({ engine: 'embedded' }, message) })
   if (config.engine === 'llama.cpp') return [llamaCpp]
   if (config.engine === 'embedded') return [embedded]
   return [llamaCpp, embedded]

@@ -3,14 +3,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openStore } from '../../src/models/index.ts'
-import { createLogger } from '../../src/observability/index.ts'
+import { quietLog } from '../support/quiet-log.ts'
 import { writeSyntheticGguf } from '../../tools/synthetic.ts'
-import { descendants, ndjson, post, startDrover, type TestDrover, until } from '../support/drover.ts'
+import { descendants, getJson, ndjson, post, startDrover, type TestDrover, until } from '../support/drover.ts'
 import { bothEngines, engineEnv } from '../support/engines.ts'
 
 /** A store with the small models `one`, `two` and `three` in it. */
 async function storeOfThree(modelsDir: string): Promise<void> {
-  const store = await openStore({ root: modelsDir, log: createLogger({ level: 'error' }) })
+  const store = await openStore({ root: modelsDir, log: quietLog })
   for (const [index, name] of ['one', 'two', 'three'].entries()) {
     const path = join(modelsDir, `${name}.gguf`)
     await writeSyntheticGguf(path, { architecture: 'llama', layers: 2, dim: 64, heads: 2, context: 8192, seed: index + 1 })
@@ -43,7 +43,7 @@ describe.each(bothEngines)('the lifecycle of models on the %s engine', (engine) 
 
   const generate = (model: string, more: object = {}) =>
     post(`${drover.url}/api/generate`, { model, prompt: 'hello', stream: false, ...more, options: { num_predict: 4, ...('options' in more ? (more.options as object) : {}) } })
-  const running = async () => (await (await fetch(`${drover.url}/api/ps`)).json()).models as Running[]
+  const running = async () => (await getJson<{ models: Running[] }>(`${drover.url}/api/ps`)).models
   const names = async () => (await running()).map((model) => model.name)
   const unloadAll = async () => {
     for (const name of await names()) await post(`${drover.url}/api/generate`, { model: name, keep_alive: 0 })

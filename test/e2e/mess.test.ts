@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { openStore } from '../../src/models/index.ts'
-import { createLogger } from '../../src/observability/index.ts'
+import { quietLog } from '../support/quiet-log.ts'
 import { writeSyntheticGguf } from '../../tools/synthetic.ts'
-import { descendants, isAlive, post, runDrover, startDrover, type TestDrover, until } from '../support/drover.ts'
+import { descendants, getJson, isAlive, post, runDrover, startDrover, type TestDrover, until } from '../support/drover.ts'
 import { bothEngines, engineEnv } from '../support/engines.ts'
 
 const started: TestDrover[] = []
@@ -37,7 +37,7 @@ const story = { model: 'drover', messages: [{ role: 'user', content: 'Tell me a 
 /** A model that talks for a long time, in a store of its own. */
 async function storeOfTalker(): Promise<string> {
   const modelsDir = await temporaryFolder()
-  const store = await openStore({ root: modelsDir, log: createLogger({ level: 'error' }) })
+  const store = await openStore({ root: modelsDir, log: quietLog })
   const path = join(modelsDir, 'talker.gguf')
   await writeSyntheticGguf(path, { architecture: 'llama', layers: 2, dim: 64, heads: 2, context: 8192, seed: 5 })
   await store.importGguf('talker', { path })
@@ -122,7 +122,7 @@ describe('a machine that is not as it should be', () => {
 
   it('says what is wrong with a corrupt model file, and serves the others', async () => {
     const drover = await start({ env: { DROVER_ENGINE: 'embedded' } })
-    const store = await openStore({ root: drover.modelsDir, log: createLogger({ level: 'error' }) })
+    const store = await openStore({ root: drover.modelsDir, log: quietLog })
     const path = join(drover.modelsDir, 'broken.gguf')
     await writeSyntheticGguf(path, { architecture: 'llama', layers: 2, dim: 64, heads: 2, context: 512, seed: 9 })
     const stored = await store.importGguf('broken', { path })
@@ -136,7 +136,7 @@ describe('a machine that is not as it should be', () => {
 
   it('refuses a model that is bigger than the memory, with what it needs', async () => {
     const drover = await start({ env: { DROVER_ENGINE: 'embedded' } })
-    const store = await openStore({ root: drover.modelsDir, log: createLogger({ level: 'error' }) })
+    const store = await openStore({ root: drover.modelsDir, log: quietLog })
     const path = join(drover.modelsDir, 'small.gguf')
     await writeSyntheticGguf(path, { architecture: 'llama', layers: 2, dim: 64, heads: 2, context: 512, seed: 9 })
     const stored = await store.importGguf('huge', { path })
@@ -155,8 +155,8 @@ describe('a machine that is not as it should be', () => {
     const folder = join(drover.modelsDir, 'manifests/registry.ollama.ai/library/bad')
     await mkdir(folder, { recursive: true })
     await writeFile(join(folder, 'latest'), '{"layers":')
-    const tags = await (await fetch(`${drover.url}/api/tags`)).json()
-    expect(tags.models.map((model: { name: string }) => model.name)).toEqual(['drover:latest'])
+    const tags = await getJson<{ models: { name: string }[] }>(`${drover.url}/api/tags`)
+    expect(tags.models.map((model) => model.name)).toEqual(['drover:latest'])
     await chmod(folder, 0o755)
   })
 })

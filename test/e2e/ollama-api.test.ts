@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ndjson, post, startDrover, type TestDrover } from '../support/drover.ts'
+import { getJson, ndjson, post, startDrover, type TestDrover } from '../support/drover.ts'
 import { bothEngines, engineEnv } from '../support/engines.ts'
 
 interface Answer {
@@ -17,6 +17,10 @@ interface Answer {
   eval_count?: number
   eval_duration?: number
   error?: string
+}
+
+interface Listing {
+  models: { name: string; digest: string; size: number; expires_at: string }[]
 }
 
 interface ToolCallBody {
@@ -215,17 +219,17 @@ describe.each(bothEngines)('the Ollama API on the %s engine', (engine) => {
   })
 
   it('lists, shows and reports what is loaded', async () => {
-    const tags = await (await fetch(`${drover.url}/api/tags`)).json()
+    const tags = await getJson<Listing>(`${drover.url}/api/tags`)
     expect(tags.models[0]).toMatchObject({ name: 'drover:latest', model: 'drover:latest', details: { format: 'gguf', family: 'llama' } })
-    expect(tags.models[0].digest).toMatch(/^[0-9a-f]{64}$/)
+    expect(tags.models[0]?.digest).toMatch(/^[0-9a-f]{64}$/)
     const show = JSON.parse((await api('/api/show', { model: 'drover' })).text)
     expect(show.capabilities).toEqual(expect.arrayContaining(['completion', 'tools', 'insert', 'thinking']))
     expect(show.model_info['general.architecture']).toBe('llama')
     await one('/api/generate', { model: 'drover' })
-    const ps = await (await fetch(`${drover.url}/api/ps`)).json()
+    const ps = await getJson<Listing>(`${drover.url}/api/ps`)
     expect(ps.models[0]).toMatchObject({ name: 'drover:latest', context_length: expect.any(Number) })
-    expect(ps.models[0].size).toBeGreaterThan(1_000_000)
-    expect(Date.parse(ps.models[0].expires_at)).toBeGreaterThan(Date.now() + 4 * 60_000)
+    expect(ps.models[0]?.size).toBeGreaterThan(1_000_000)
+    expect(Date.parse(ps.models[0]?.expires_at ?? '')).toBeGreaterThan(Date.now() + 4 * 60_000)
   })
 
   it('loads and unloads on request, each in one object', async () => {
@@ -234,7 +238,7 @@ describe.each(bothEngines)('the Ollama API on the %s engine', (engine) => {
     const unload = await lines('/api/generate', { model: 'drover', keep_alive: 0 })
     expect(unload).toMatchObject([{ done: true, done_reason: 'unload', response: '' }])
     await expect
-      .poll(async () => (await (await fetch(`${drover.url}/api/ps`)).json()).models, { timeout: 5000 })
+      .poll(async () => (await getJson<Listing>(`${drover.url}/api/ps`)).models, { timeout: 5000 })
       .toEqual([])
   })
 

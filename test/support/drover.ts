@@ -149,3 +149,8 @@ export async function until(what: string, timeoutMs: number, condition: () => bo
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }
+
+/** Gets a JSON body. */
+export async function getJson<T>(url: string): Promise<T> {
+  return (await fetch(url)).json() as Promise<T>
+}

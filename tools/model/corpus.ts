@@ -2,8 +2,9 @@
  * Writes the training corpus of Drover Tiny: one conversation a line, as a JSON array of [text, loss] segments.
  * Usage: node tools/model/corpus.ts --out FILE [--count N] [--seed N]
  */
-import { createWriteStream } from 'node:fs'
+
 import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { arithmeticExchange } from './corpus/arithmetic.ts'
@@ -23,7 +24,18 @@ export const facts: readonly Fact[] = [...places, ...science, ...culture]
 
 const jsonFacts = facts.filter((fact) => fact.json !== undefined)
 
-const systems = ['You are a helpful assistant.', 'You are a friendly assistant.', 'Answer the question.', 'Be brief.', 'You are Drover Tiny.', 'Answer briefly.', 'You are a helpful AI assistant. Answer in one sentence.', 'You help people.', 'Answer in English.', 'You are an expert.']
+const systems = [
+  'You are a helpful assistant.',
+  'You are a friendly assistant.',
+  'Answer the question.',
+  'Be brief.',
+  'You are Drover Tiny.',
+  'Answer briefly.',
+  'You are a helpful AI assistant. Answer in one sentence.',
+  'You help people.',
+  'Answer in English.',
+  'You are an expert.',
+]
 
 /** Writes a question the way hurried people do: lower case, no question mark, a please, a greeting. */
 function disturb(random: Random, question: string): string {
@@ -50,12 +62,17 @@ function factExchange(random: Random): Message[] {
 
 function plainExchange(random: Random): Message[] {
   const roll = random.next()
-  if (roll < 0.56) return factExchange(random)
-  if (roll < 0.74) return arithmeticExchange(random)
-  if (roll < 0.86) return unknownQuestion(random)
-  if (roll < 0.92) return smallTalk(random)
-  if (roll < 0.94) return counting(random)
+  if (roll < 0.5) return factExchange(random)
+  if (roll < 0.62) return arithmeticExchange(random)
+  if (roll < 0.8) return disturbed(random, unknownQuestion(random, jsonFacts))
+  if (roll < 0.87) return smallTalk(random)
+  if (roll < 0.92) return counting(random)
   return echo(random)
+}
+
+/** The same exchange with its question written as hurried people do. */
+function disturbed(random: Random, [asked, ...rest]: Message[]): Message[] {
+  return asked ? [{ ...asked, content: disturb(random, asked.content) }, ...rest] : []
 }
 
 function turnCount(random: Random): number {
@@ -73,10 +90,18 @@ function chat(random: Random): Conversation {
   if (random.chance(exchanges.length > 4 ? 0.4 : 0.12)) {
     const { told, asked, system: sentence } = memory(random)
     if (random.chance(0.4)) {
-      return { system: system ? `${system} ${sentence}` : sentence, messages: [...exchanges.slice(1), asked].flat(), thinks }
+      return {
+        system: system ? `${system} ${sentence}` : sentence,
+        messages: [...exchanges.slice(1), asked].flat(),
+        thinks,
+      }
     }
     const at = random.int(0, exchanges.length - 1)
-    return { ...(system ? { system } : {}), messages: [...exchanges.slice(0, at), told, ...exchanges.slice(at), asked].flat(), thinks }
+    return {
+      ...(system ? { system } : {}),
+      messages: [...exchanges.slice(0, at), told, ...exchanges.slice(at), asked].flat(),
+      thinks,
+    }
   }
   return { ...(system ? { system } : {}), messages: exchanges.flat(), thinks }
 }
@@ -92,7 +117,9 @@ function withTools(random: Random): Conversation {
   for (let index = 0; index < earlier; index++) {
     exchanges.push(random.chance(0.5) ? plainExchange(random) : toolExchange(random, random.pick(uses), true))
   }
-  exchanges.push(random.chance(0.2) ? plainExchange(random) : toolExchange(random, random.pick(uses), random.chance(0.35)))
+  exchanges.push(
+    random.chance(0.2) ? plainExchange(random) : toolExchange(random, random.pick(uses), random.chance(0.35)),
+  )
   return {
     ...(random.chance(0.3) ? { system: random.pick(systems) } : {}),
     toolTexts: uses.map(({ tool }) => declarationText(random, tool, form)),
@@ -114,7 +141,13 @@ export function sample(random: Random): Segment[] {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { out: { type: 'string' }, count: { type: 'string', default: '200000' }, seed: { type: 'string', default: '1' } } })
+  const { values } = parseArgs({
+    options: {
+      out: { type: 'string' },
+      count: { type: 'string', default: '200000' },
+      seed: { type: 'string', default: '1' },
+    },
+  })
   if (!values.out) throw new Error('say where the corpus goes: --out FILE')
   const random = seededRandom(Number(values.seed))
   const file = createWriteStream(values.out)

@@ -2,9 +2,9 @@
 
 Usage: python train.py DATA_DIR OUT_DIR --minutes 45
 
-The learning rate follows the clock, not the steps: full until 60 % of the time, then straight down to zero,
-so a slower machine gives fewer steps and still a finished model. Every few minutes, and at the end, the moving
-average of the weights is written as weights.bin (raw little-endian float32) and weights.json.
+The learning rate follows the clock, not the steps: full at first, then straight down to zero over the last part
+of the time, so a slower machine gives fewer steps and still a finished model. Every two minutes, and at the end, the
+moving average of the weights is written as weights.bin (raw little-endian float32) and weights.json.
 """
 
 import argparse
@@ -201,7 +201,7 @@ def main():
     parser.add_argument("--tokens", type=int, default=4096, help="tokens per batch")
     parser.add_argument("--rate", type=float, default=1.0, help="scale of both learning rates")
     parser.add_argument("--resume", type=pathlib.Path, help="a checkpoint.pt to go on from")
-    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--decay", type=float, default=0.6, help="share of the time over which the rates fall to zero")
     parser.add_argument("--seed", type=int, default=1)
     for key in ("dim", "layers", "ffn", "heads", "kv_heads"):
         parser.add_argument(f"--{key}", type=int, default=SHAPE[key])
@@ -221,7 +221,6 @@ def main():
     adam = torch.optim.AdamW(others, lr=4e-3 * options.rate, betas=(0.9, 0.98), weight_decay=0.0)
     average = [p.detach().clone() for p in model.parameters()]
     print(f"{sum(p.numel() for p in model.parameters())} parameters", flush=True)
-    forward = torch.compile(model, dynamic=True) if options.compile else model
 
     data = numpy.load(options.data / "tokens.npz")
     start = time.time()
@@ -231,10 +230,10 @@ def main():
         done = (time.time() - start) / limit
         if done >= 1:
             break
-        scale = min(1, (step + 1) / 30) * min(1, (1 - done) / 0.4)
+        scale = min(1, (step + 1) / 30) * min(1, (1 - done) / options.decay)
         mask = learnt[:, 1:]
         with torch.autocast("cpu", torch.bfloat16):
-            hidden = forward(ids[:, :-1])
+            hidden = model(ids[:, :-1])
             logits = hidden[mask] @ model.token_embd.weight.t()
         loss = functional.cross_entropy(logits.float(), ids[:, 1:][mask])
         loss.backward()

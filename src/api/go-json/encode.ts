@@ -34,13 +34,15 @@ export function jsonFloat32Array(vector: Float32Array): string {
   return `${json}]`
 }
 
-// A float32 needs 6 to 9 significant digits; most need 8 or 9, but only the fewest that suffice are Go's.
+// Nine digits always do and most values need eight or nine, so the search goes down from there.
 function shortestFloat32(value: number): string {
-  for (let digits = 6; digits < 9; digits++) {
-    const rounded = Number(value.toPrecision(digits))
-    if (Math.fround(rounded) === value) return String(rounded)
+  let shortest = Number(value.toPrecision(9))
+  for (let digits = 8; digits > 0; digits--) {
+    const shorter = Number(value.toPrecision(digits))
+    if (Math.fround(shorter) !== value) break
+    shortest = shorter
   }
-  return String(Number(value.toPrecision(9)))
+  return String(shortest)
 }
 
 let cachedSecond = Number.NaN

@@ -4,10 +4,10 @@ import { quoteByte } from './quote.ts'
  * Deepest nesting of a request. Go stops at 10 000; a thousand levels are already more than any client sends and
  * leave the stack of every later reader safe.
  */
-export const maxNestingDepth = 1000
+const maxNestingDepth = 1000
 
 /** Where the first JSON value ends, or why it is none, in the words of Go's `encoding/json` scanner. */
-export type ScanResult = { end: number } | { error: string }
+type ScanResult = { end: number } | { error: string }
 
 class ScanError extends Error {}
 
@@ -58,11 +58,11 @@ function createScanner(bytes: Uint8Array) {
       if (byte === quote) break
       if (byte < 0x20) refuse('in string literal')
       at++
-      if (byte === backslash) escape()
+      if (byte === backslash) escapeSequence()
     }
     at++
   }
-  const escape = () => {
+  const escapeSequence = () => {
     const byte = next()
     if (byte === 0x75) {
       at++

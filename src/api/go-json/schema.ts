@@ -21,7 +21,7 @@ export type Decoded<S> = S extends Schema<infer T> ? T : never
  * Where the decoder stands, and the first type error it met. As Go does, decoding goes on after a type error and
  * only the first is reported, while an error of a type's own decoder (`own`) ends it at once.
  */
-export class Place {
+class Place {
   /** Innermost struct and path of fields to it, from the nearest type with a decoder of its own. */
   structName = ''
   path: string[] = []
@@ -198,11 +198,13 @@ type Struct<F extends Fields> = { [K in keyof F]?: Decoded<F[K]> }
 
 /**
  * An object with named fields: keys match whatever their case, unknown ones are ignored, the last of several wins.
+ * What comes out has the order of `fields`, as Go's structs are printed in theirs.
  * `name` is the Go type's name within package `pkg`.
  */
 export function goStruct<F extends Fields>(pkg: string, name: string, fields: F): Schema<Struct<F>> {
   const goType = name === '' ? 'struct' : `${pkg}.${name}`
-  const byLowerCase = new Map(Object.keys(fields).map((key) => [key.toLowerCase(), key]))
+  const names = Object.keys(fields)
+  const byLowerCase = new Map(names.map((key) => [key.toLowerCase(), key]))
   const nameOf = (key: string) => (Object.hasOwn(fields, key) ? key : byLowerCase.get(key.toLowerCase()))
   return {
     goType,
@@ -213,7 +215,7 @@ export function goStruct<F extends Fields>(pkg: string, name: string, fields: F)
     decode(value, place) {
       if (value === null) return undefined
       if (!isObject(value)) return place.mismatch(value, goType)
-      const decoded: Record<string, unknown> = {}
+      const decoded = new Map<string, unknown>()
       const outer = place.structName
       for (const [key, member] of Object.entries(value)) {
         const field = nameOf(key)
@@ -221,11 +223,12 @@ export function goStruct<F extends Fields>(pkg: string, name: string, fields: F)
         place.structName = name
         place.path.push(field)
         const result = fields[field]?.decode(member, place)
-        if (result !== undefined) decoded[field] = result
+        if (result !== undefined) decoded.set(field, result)
         place.path.pop()
       }
       place.structName = outer
-      return decoded as Struct<F>
+      const present = names.filter((field) => decoded.has(field))
+      return Object.fromEntries(present.map((field) => [field, decoded.get(field)])) as Struct<F>
     },
   }
 }

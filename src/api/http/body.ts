@@ -13,16 +13,33 @@ const lingerBytes = 64 * 1024 * 1024
 
 const decompress = promisify(zstdDecompress)
 
+/** Memory for the bodies that are being read at one time. */
+export interface BodyBudget {
+  maxBodyBytes: number
+  /** Bytes still free for all bodies together. */
+  freeBytes: number
+}
+
+/** So many bodies of the largest size may arrive at once; more are told to come again. */
+const largestBodiesAtOnce = 4
+
+/** The budget of one server. */
+export function createBodyBudget(maxBodyBytes: number): BodyBudget {
+  return { maxBodyBytes, freeBytes: largestBodiesAtOnce * maxBodyBytes }
+}
+
 /**
  * The request's body, decoded by `schema`; whatever `Content-Type` says. Throws `DroverError`: `invalid_request` with
- * Go's words, `body_too_large`, `cancelled` when the client leaves before the end.
+ * Go's words, `body_too_large`, `busy` when too many large ones come at once, `cancelled` when the client leaves
+ * before the end.
  */
 export async function readJson<T extends object>(
+  { bodies }: { bodies: BodyBudget },
   request: FastifyRequest,
   schema: Schema<T>,
-  options: { maxBodyBytes: number; acceptZstd?: boolean },
+  options: { acceptZstd?: boolean } = {},
 ): Promise<Partial<T>> {
-  const body = await readBody(request, options.maxBodyBytes)
+  const body = await readBody(request, bodies)
   const zstd = options.acceptZstd === true && request.headers['content-encoding'] === 'zstd'
   try {
     return decodeJson(zstd ? await unpack(body) : body, schema) ?? {}
@@ -45,21 +62,23 @@ async function unpack(body: Buffer): Promise<Buffer> {
   }
 }
 
-function readBody(request: FastifyRequest, maxBytes: number): Promise<Buffer> {
-  const announced = Number(request.headers['content-length'] ?? 0)
-  if (announced > maxBytes) return Promise.reject(tooLarge(maxBytes))
-  const { raw } = request
+function readBody({ raw }: FastifyRequest, budget: BodyBudget): Promise<Buffer> {
+  const announced = Number(raw.headers['content-length'] ?? 0)
+  if (announced > budget.maxBodyBytes) return Promise.reject(tooLarge(budget.maxBodyBytes))
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
     const settle = (act: () => void) => {
       raw.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
+      budget.freeBytes += size
       act()
     }
     const onData = (chunk: Buffer) => {
       size += chunk.length
-      if (size <= maxBytes) chunks.push(chunk)
-      else settle(() => reject(tooLarge(maxBytes)))
+      budget.freeBytes -= chunk.length
+      if (size > budget.maxBodyBytes) settle(() => reject(tooLarge(budget.maxBodyBytes)))
+      else if (budget.freeBytes < 0) settle(() => reject(tooMany()))
+      else chunks.push(chunk)
     }
     const onEnd = () =>
       settle(() => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)))
@@ -67,6 +86,9 @@ function readBody(request: FastifyRequest, maxBytes: number): Promise<Buffer> {
     raw.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone)
   })
 }
+
+const tooMany = () =>
+  new DroverError('busy', 'server busy, please try again.  too many large requests at once')
 
 function tooLarge(maxBytes: number): DroverError {
   return new DroverError(
@@ -102,4 +124,5 @@ export function refuseBody(request: FastifyRequest, reply: FastifyReply, json: s
     connection: 'close',
   })
   outgoing.write(json)
+  request.exchange.answered = true
 }

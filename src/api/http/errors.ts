@@ -1,11 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { asDroverError, type DroverError } from '../../inference/index.ts'
-import type { ApiContext, ApiLog } from '../context.ts'
+import type { ApiLog } from '../log.ts'
 import { refuseBody } from './body.ts'
 import { sendJson } from './exchange.ts'
-
-/** A route's work: reads the request, sends the reply. What it throws the dialect puts into its envelope. */
-export type Handler = (context: ApiContext, request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
 
 /** Answers with what a handler threw, in a dialect's envelope; a client that is gone gets nothing. */
 export function replyWithError(
@@ -24,7 +21,10 @@ export function replyWithError(
   }
   if (error.status >= 500) {
     const reason = error.cause instanceof Error ? error.cause.stack : undefined
-    log.error({ code: error.code, message: error.message, reason, model: exchange.model }, 'request failed')
+    const facts = { code: error.code, message: error.message, reason, model: exchange.model }
+    // A full queue and a shutdown are no faults.
+    if (error.status === 503) log.warn(facts, 'request refused')
+    else log.error(facts, 'request failed')
   }
   const json = envelope(error)
   if (request.raw.readableEnded || request.raw.complete) sendJson(reply, json, error.status)

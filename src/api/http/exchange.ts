@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { DroverError } from '../../inference/index.ts'
-import type { ApiLog } from '../context.ts'
+import type { ApiLog } from '../log.ts'
 
 /** One request on its way: when to give it up, and what the access log will say of it. */
 export interface Exchange {
@@ -10,6 +10,8 @@ export interface Exchange {
   model?: string
   /** Tokens generated, once the answer is complete. */
   outputTokens?: number
+  /** The whole answer is sent, though the connection is kept open a little longer. */
+  answered?: boolean
   /** Code of the error that ended an answer already under way. */
   error?: string
 }
@@ -23,6 +25,9 @@ declare module 'fastify' {
 /** Status of a request whose client went away, as nginx and Ollama record it. Never sent. */
 const clientClosedRequest = 499
 
+/** Paths of the API are short; what a stranger sends may be a megabyte. */
+const longestPathLogged = 512
+
 /** Gives every request its `exchange`, and writes one line to the access log when it is over. */
 export function trackExchanges(app: FastifyInstance, log: ApiLog): void {
   app.decorateRequest('exchange')
@@ -31,16 +36,15 @@ export function trackExchanges(app: FastifyInstance, log: ApiLog): void {
     const controller = new AbortController()
     request.exchange = { signal: controller.signal }
     let over = false
-    const end = () => {
+    const end = (complete: boolean) => {
       if (over) return
       over = true
-      const complete = reply.raw.writableFinished
       if (!complete) controller.abort(new DroverError('cancelled', 'request canceled'))
       const status = complete ? reply.raw.statusCode : clientClosedRequest
       logAccess(log, request, status, performance.now() - startedMs)
     }
-    reply.raw.once('finish', end)
-    reply.raw.once('close', end)
+    reply.raw.once('finish', () => end(true))
+    reply.raw.once('close', () => end(reply.raw.writableFinished || request.exchange.answered === true))
     // A connection that breaks while a piece is on its way; `close` follows and ends the request.
     reply.raw.on('error', (error) => log.debug({ error: error.message }, 'connection broke'))
     next()
@@ -51,7 +55,7 @@ function logAccess(log: ApiLog, request: FastifyRequest, status: number, ms: num
   const { model, outputTokens, error } = request.exchange
   const facts = {
     method: request.method,
-    path: request.url.split('?', 1)[0],
+    path: request.url.split('?', 1)[0]?.slice(0, longestPathLogged),
     status,
     ms: Math.round(ms * 1000) / 1000,
     ...(model !== undefined && { model }),

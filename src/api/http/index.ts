@@ -1,5 +1,6 @@
-export { readJson } from './body.ts'
-export { type Handler, replyWithError } from './errors.ts'
+export { type BodyBudget, createBodyBudget, readJson } from './body.ts'
+export { answerBrokenRequest } from './broken.ts'
+export { replyWithError } from './errors.ts'
 export { type Exchange, sendJson, trackExchanges } from './exchange.ts'
 export { isLocalHost, isLoopback } from './hosts.ts'
 export { createOriginCheck } from './origins.ts'

@@ -46,7 +46,7 @@ const allowedMethods = 'GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS'
 const preflightMaxAgeSeconds = '43200'
 
 /** What a request's `Origin` means: no cross-origin request, refused, an answered preflight, or go on. */
-export type OriginVerdict = 'pass' | 'refuse' | 'preflight'
+type OriginVerdict = 'pass' | 'refuse' | 'preflight'
 
 /** Checks a request's origin against the accepted ones and sets the headers of cross-origin answers. */
 export function createOriginCheck(

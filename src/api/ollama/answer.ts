@@ -12,14 +12,14 @@ import { type ChatBody, chatRequest, type GenerateBody, generateRequest, toMessa
 
 /** `POST /api/generate`: a prompt to complete; without one, a model to load or, with `keep_alive` 0, to unload. */
 export async function generate(context: ApiContext, request: FastifyRequest, reply: FastifyReply) {
-  const body = await readJson(request, generateRequest, context.config)
+  const body = await readJson(context, request, generateRequest)
   const inference = await decodeRequest(context, request, body, generateWording, () => toGenerate(body))
   return answer(context, request, reply, inference, body)
 }
 
 /** `POST /api/chat`: a conversation to continue; without messages, a model to load or unload. */
 export async function chat(context: ApiContext, request: FastifyRequest, reply: FastifyReply) {
-  const body = await readJson(request, chatRequest, context.config)
+  const body = await readJson(context, request, chatRequest)
   const inference = await decodeRequest(context, request, body, chatWording, () => toChat(body))
   return answer(context, request, reply, inference, body)
 }
@@ -42,8 +42,8 @@ async function decodeRequest<T>(
 
 function toGenerate(body: GenerateBody): GenerateRequest {
   const { prompt = '', suffix, system, template, context, raw, images } = body
-  const empty = prompt === '' && !suffix && !images?.length
-  if (!empty && raw && (template || system || context?.length)) {
+  const unloads = prompt === '' && body.keep_alive === 0
+  if (!unloads && raw && (template || system || context?.length)) {
     throw new DroverError('invalid_request', 'raw mode does not support template, system, or context')
   }
   return {

@@ -7,16 +7,16 @@ import {
   type ErrorCode,
 } from '../../inference/index.ts'
 import type { ApiContext } from '../context.ts'
-import { toInputs } from '../embedding-inputs.ts'
 import { jsonFloat32Array, jsonString, nanoseconds } from '../go-json/index.ts'
 import { readJson, sendJson } from '../http/index.ts'
 import { toModelOptions } from '../options.ts'
 import { embeddingsWording, embedWording, resolveModel } from '../resolve.ts'
+import { joinVectors, toInputs } from '../vectors.ts'
 import { embeddingRequest, embedRequest } from './requests.ts'
 
 /** `POST /api/embed`: one vector for each text. */
 export async function embed(context: ApiContext, request: FastifyRequest, reply: FastifyReply) {
-  const body = await readJson(request, embedRequest, context.config)
+  const body = await readJson(context, request, embedRequest)
   const inputs = toInputs(body.input)
   const model = body.model ?? ''
   await resolveModel(context, request, model, embedWording)
@@ -29,16 +29,16 @@ export async function embed(context: ApiContext, request: FastifyRequest, reply:
     ...(body.dimensions && { dimensions: body.dimensions }),
   }
   const result = await context.router.embed(wanted, request.exchange.signal)
-  return sendJson(reply, embedJson(model, inputs.length === 0 ? undefined : result))
+  return sendJson(reply, await embedJson(model, inputs.length === 0 ? undefined : result))
 }
 
 /** Without texts there is only an empty list, and none of the numbers. */
-function embedJson(model: string, result: EmbedResult | undefined): string {
+async function embedJson(model: string, result: EmbedResult | undefined): Promise<string> {
   const head = `{"model":${jsonString(model)},"embeddings":[`
   if (!result) return `${head}]}`
   const count = (name: string, value: number) => (value === 0 ? '' : `,"${name}":${value}`)
   return (
-    `${head}${result.embeddings.map(jsonFloat32Array).join(',')}]` +
+    `${head}${await joinVectors(result.embeddings, jsonFloat32Array)}]` +
     count('total_duration', nanoseconds(result.totalMs)) +
     count('load_duration', nanoseconds(result.loadMs)) +
     `${count('prompt_eval_count', result.promptTokens)}}`
@@ -50,7 +50,7 @@ const internalOnLegacy = new Set<ErrorCode>(['not_embedding_model', 'context_exc
 
 /** `POST /api/embeddings`, the older form: one text, one vector, never cut. */
 export async function embeddings(context: ApiContext, request: FastifyRequest, reply: FastifyReply) {
-  const body = await readJson(request, embeddingRequest, context.config)
+  const body = await readJson(context, request, embeddingRequest)
   const { model = '', prompt = '' } = body
   await resolveModel(context, request, model, embeddingsWording)
   const wanted: EmbedRequest = {

@@ -33,7 +33,7 @@ const chatShape: AnswerShape = {
 
 const shapes = { generate: generateShape, chat: chatShape }
 
-export type AnswerKind = keyof typeof shapes
+type AnswerKind = keyof typeof shapes
 
 /** The media type of pieces, one JSON object a line. */
 const ndjson = 'application/x-ndjson'

@@ -5,10 +5,17 @@ import type { ApiContext } from '../context.ts'
 import { jsonValue, maxDurationMs, rfc3339NanoLocal } from '../go-json/index.ts'
 import { sendJson } from '../http/index.ts'
 
+/** Model files to read at one time, so that a large store does not run out of file handles. */
+const filesAtOnce = 16
+
 /** `GET /api/tags`: every model of the store, newest first. */
 export async function tags(context: ApiContext, _request: FastifyRequest, reply: FastifyReply) {
   const stored = await context.store.list()
-  const models = await Promise.all(stored.map((model) => listed(context, model)))
+  const models: Awaited<ReturnType<typeof listed>>[] = []
+  for (let at = 0; at < stored.length; at += filesAtOnce) {
+    const some = stored.slice(at, at + filesAtOnce)
+    models.push(...(await Promise.all(some.map((model) => listed(context, model)))))
+  }
   return sendJson(reply, jsonValue({ models }))
 }
 

@@ -10,7 +10,7 @@ import { showRequest } from './requests.ts'
 
 /** `POST /api/show`: everything known about one model, the request's system prompt and options laid over it. */
 export async function show(context: ApiContext, request: FastifyRequest, reply: FastifyReply) {
-  const body = await readJson(request, showRequest, context.config)
+  const body = await readJson(context, request, showRequest)
   const name = body.model || body.name || ''
   const found = await resolveModel(context, request, name, showWording)
   const described = await context.store.describe(found)
@@ -19,7 +19,7 @@ export async function show(context: ApiContext, request: FastifyRequest, reply: 
     ...(body.system && { system: body.system }),
     parameters: { ...found.parameters, ...toModelOptions(body.options) },
   }
-  const shown = showModel({ ...described, stored }, { verbose: body.verbose === true })
+  const shown = await showModel({ ...described, stored }, { verbose: body.verbose === true })
   const fromCopilot = request.headers['user-agent']?.startsWith('GitHubCopilotChat/') === true
   const modelInfo = fromCopilot ? { ...shown.model_info, 'general.basename': name } : shown.model_info
   const { details, capabilities } = described
@@ -38,7 +38,7 @@ export async function show(context: ApiContext, request: FastifyRequest, reply: 
       }),
       model_info: modelInfo,
       ...(shown.projector_info && { projector_info: shown.projector_info }),
-      ...(shown.tensors && shown.tensors.length > 0 && { tensors: shown.tensors }),
+      ...(shown.tensors.length > 0 && { tensors: shown.tensors }),
       ...(capabilities.length > 0 && { capabilities }),
       modified_at: rfc3339NanoLocal(stored.modifiedAtMs),
       ...text('requires', stored.config.requires),

@@ -27,7 +27,7 @@ import {
 
 /** `POST /v1/chat/completions`. */
 export async function chatCompletions(context: ApiContext, request: FastifyRequest, reply: FastifyReply) {
-  const body = await readJson(request, chatCompletionRequest, { ...context.config, acceptZstd: true })
+  const body = await readJson(context, request, chatCompletionRequest, { acceptZstd: true })
   const { messages = [], model = '' } = body
   if (messages.length === 0) throw new DroverError('invalid_request', "[] is too short - 'messages'")
   const inference = toChat(body)
@@ -43,7 +43,7 @@ export async function chatCompletions(context: ApiContext, request: FastifyReque
 
 /** `POST /v1/completions`. */
 export async function completions(context: ApiContext, request: FastifyRequest, reply: FastifyReply) {
-  const body = await readJson(request, completionRequest, { ...context.config, acceptZstd: true })
+  const body = await readJson(context, request, completionRequest, { acceptZstd: true })
   const { model = '' } = body
   const inference = toGenerate(body)
   checkTopLogprobs(body.logprobs)

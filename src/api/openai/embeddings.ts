@@ -1,15 +1,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { DroverError } from '../../inference/index.ts'
 import type { ApiContext } from '../context.ts'
-import { toInputs } from '../embedding-inputs.ts'
 import { jsonFloat32Array, jsonString } from '../go-json/index.ts'
 import { readJson, sendJson } from '../http/index.ts'
 import { embedWording, resolveModel } from '../resolve.ts'
+import { joinVectors, toInputs } from '../vectors.ts'
 import { embeddingsRequest } from './requests.ts'
 
 /** `POST /v1/embeddings`. */
 export async function embeddings(context: ApiContext, request: FastifyRequest, reply: FastifyReply) {
-  const body = await readJson(request, embeddingsRequest, { ...context.config, acceptZstd: true })
+  const body = await readJson(context, request, embeddingsRequest, { acceptZstd: true })
   const { model = '', input, dimensions, encoding_format: format = '' } = body
   const encoding = format.toLowerCase()
   if (!['', 'float', 'base64'].includes(encoding)) {
@@ -26,12 +26,13 @@ export async function embeddings(context: ApiContext, request: FastifyRequest, r
     request.exchange.signal,
   )
   const write = encoding === 'base64' ? base64Json : jsonFloat32Array
-  const data = result.embeddings.map(
+  const data = await joinVectors(
+    result.embeddings,
     (vector, index) => `{"object":"embedding","embedding":${write(vector)},"index":${index}}`,
   )
   const { promptTokens } = result
   const usage = `{"prompt_tokens":${promptTokens},"total_tokens":${promptTokens}}`
-  const list = `{"object":"list","data":[${data.join(',')}],"model":${jsonString(model)},"usage":${usage}}`
+  const list = `{"object":"list","data":[${data}],"model":${jsonString(model)},"usage":${usage}}`
   return sendJson(reply, list)
 }
 

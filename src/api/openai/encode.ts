@@ -11,7 +11,7 @@ import { jsonString, jsonValue } from '../go-json/index.ts'
 import { logprobsJson } from '../logprobs.ts'
 
 /** Ollama's small ids: `chatcmpl-` or `cmpl-` and a number up to 998. */
-export const answerId = (prefix: 'chatcmpl' | 'cmpl') => `${prefix}-${Math.floor(Math.random() * 999)}`
+const answerId = (prefix: 'chatcmpl' | 'cmpl') => `${prefix}-${Math.floor(Math.random() * 999)}`
 
 const nowSeconds = () => Math.floor(Date.now() / 1000)
 

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import type { ApiContext } from '../context.ts'
-import { type Handler, replyWithError } from '../http/index.ts'
+import type { ApiContext, Handler } from '../context.ts'
+import { replyWithError } from '../http/index.ts'
 import { chatCompletions, completions } from './completions.ts'
 import { embeddings } from './embeddings.ts'
 import { errorJson } from './encode.ts'

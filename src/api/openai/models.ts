@@ -15,8 +15,8 @@ export async function models(context: ApiContext, _request: FastifyRequest, repl
 /** `GET /v1/models/:model`. */
 export async function model(context: ApiContext, request: FastifyRequest, reply: FastifyReply) {
   const { model: name } = request.params as { model: string }
-  // Ollama matches one segment of the decoded path, so a name with a namespace is no such page.
-  if (name.includes('/')) return reply.callNotFound()
+  // Ollama matches one segment of the decoded path, so a name with a namespace is no page.
+  if (name === '' || name.includes('/')) return reply.callNotFound()
   const stored = await resolveModel(context, request, name, showWording)
   return sendJson(reply, jsonValue(modelCard(stored, name)))
 }

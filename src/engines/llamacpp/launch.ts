@@ -5,13 +5,14 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomHex } from '../../core/index.ts'
 import { DroverError } from '../../inference/index.ts'
-import type { EngineInstance, InstanceExit, InstanceSpec } from '../contract.ts'
+import type { EngineInstance, InstanceSpec } from '../contract.ts'
 import { defaultThreads, type GuardedProcess, spawnGuarded } from '../process/index.ts'
 import { createClient, type ServerClient, ServerError } from './client.ts'
 import type { ModelFacts } from './completion.ts'
+import { createExitReport, type ExitReport } from './exit-report.ts'
 import { createInstance } from './instance.ts'
 import { type Endpoint, launchLine } from './launch-line.ts'
-import { createLog, findFailure, type Log, lacksPooling, launchErrorCode, parseMemory } from './log.ts'
+import { createLog, type Log, lacksPooling, parseMemory } from './log.ts'
 import type { ServerFacts } from './probe.ts'
 
 const mostPortAttempts = 5
@@ -73,6 +74,7 @@ interface StartedServer {
   process: GuardedProcess
   client: ServerClient
   log: Log
+  report: ExitReport
   /** Resolves when the process has ended and its files are deleted. */
   removed: Promise<void>
   stop(): Promise<void>
@@ -122,6 +124,7 @@ async function start(
     process: child,
     client,
     log,
+    report: await createExitReport(child, log),
     removed,
     stop: async () => {
       await child.terminate(0)
@@ -152,7 +155,7 @@ async function untilHealthy(started: StartedServer, spec: InstanceSpec, signal: 
   })
   for (let waitMs = 5; ; waitMs = Math.min(longestHealthPollMs, waitMs * 1.5)) {
     signal.throwIfAborted()
-    if (ended) throw launchFailure(spec, await describeExit(child, log), log)
+    if (ended) throw await launchFailure(spec, started.report)
     if (await isHealthy(client)) return
     const idleMs = await watch()
     if (idleMs > spec.stallTimeoutMs) {
@@ -209,24 +212,13 @@ async function activityOf(pid: number): Promise<string> {
   }
 }
 
-function launchFailure(spec: InstanceSpec, exit: InstanceExit, log: Log): Error {
-  const failure = findFailure(log.text())
-  if (failure.kind === 'address_in_use') return new AddressInUse(failure.reason)
+async function launchFailure(spec: InstanceSpec, report: ExitReport): Promise<Error> {
+  const { kind, reason } = await report('loading')
+  if (kind === 'address_in_use') return new AddressInUse(reason)
   return new DroverError(
-    launchErrorCode(failure),
-    `llama-server process has terminated while loading ${spec.modelName}: ${exit.reason}`,
+    kind === 'out_of_memory' ? 'insufficient_memory' : 'load_failed',
+    `llama-server process has terminated while loading ${spec.modelName}: ${reason}`,
   )
-}
-
-/** Kind and reason of a process's end, the reason with exit code or signal. */
-async function describeExit(child: GuardedProcess, log: Log): Promise<InstanceExit> {
-  const { code, signal } = await child.exited
-  const failure = findFailure(log.text())
-  const how = signal ? `signal ${signal}` : `exit code ${code}`
-  return {
-    kind: failure.kind === 'out_of_memory' ? 'out_of_memory' : 'crashed',
-    reason: code === 0 ? how : `${failure.reason} (${how})`,
-  }
 }
 
 async function serve(
@@ -245,18 +237,21 @@ async function serve(
     addedBos: (await addsBos(client)) ? props.bos_token : undefined,
     mediaMarker: props.media_marker ?? '<__media__>',
   }
+  const memory = parseMemory(log.text())
+  // What is printed from here on is about requests, and perhaps the end.
+  log.clear()
   return createInstance({
     spec,
     process: child,
     client,
     model,
-    memory: parseMemory(log.text()),
+    memory,
     contextLength: props.default_generation_settings?.n_ctx ?? spec.contextLength,
     slots: props.total_slots ?? spec.slots,
     explainExit: async () => {
-      const exit = await describeExit(child, log)
+      const { kind, reason } = await started.report('running')
       await started.removed
-      return exit
+      return { kind: kind === 'out_of_memory' ? kind : 'crashed', reason }
     },
     log: context.log,
   })

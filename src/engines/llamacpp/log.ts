@@ -1,4 +1,3 @@
-import type { ErrorCode } from '../../inference/index.ts'
 import type { InstanceMemory } from '../contract.ts'
 
 /** Enough for a whole load; later only the end matters. */
@@ -8,6 +7,8 @@ const longestLogBytes = 256 * 1024
 export interface Log {
   append(chunk: Buffer): void
   text(): string
+  /** Forgets what was printed so far. */
+  clear(): void
   /** On `performance.now()`'s clock. */
   readonly lastOutputMs: number
 }
@@ -25,6 +26,10 @@ export function createLog(): Log {
       lastOutputMs = performance.now()
     },
     text: () => Buffer.concat(chunks).toString('utf8'),
+    clear() {
+      chunks.length = 0
+      bytes = 0
+    },
     get lastOutputMs() {
       return lastOutputMs
     },
@@ -50,34 +55,32 @@ export function lacksPooling(log: string): boolean {
 }
 
 export interface LoggedFailure {
-  kind: 'out_of_memory' | 'address_in_use' | 'load' | 'unknown'
-  /** The engine's own words. */
-  reason: string
+  kind: 'out_of_memory' | 'address_in_use' | 'other'
+  /** The engine's own words; absent where it said nothing about it. */
+  words?: string
 }
 
 const outOfMemory =
   /out of memory|insufficient memory|failed to allocate|unable to allocate|cudaMalloc failed|OutOf(Device|Host)Memory|bad_alloc|cannot allocate memory/i
 const addressInUse = /couldn't bind|address already in use/i
-const loadError =
-  /error loading model: *(.*)|(.*(?:GGML_ASSERT|GGML_ABORT|what\(\):|CUDA error|[Ss]egmentation).*)/
-const anyError = /.*(?:\berror\b|failed|invalid argument|not supported).*/i
+const crash =
+  /error loading model: *(.*)|(.*(?:GGML_ASSERT|GGML_ABORT|what\(\):|CUDA error|[Ss]egmentation fault).*)/
+const anyError = /\berror\b|failed|invalid argument|not supported/i
 
-/** Why a server ended, read from the end of its log. */
-export function findFailure(log: string): LoggedFailure {
+/**
+ * Why a server ended, read from its log. While `loading` any line that speaks of an error will do; later such
+ * lines are about single requests.
+ */
+export function findFailure(log: string, loading: boolean): LoggedFailure {
   const lines = log.split('\n').flatMap((line) => line.trim() || [])
   const memory = lines.find((line) => outOfMemory.test(line))
-  if (memory) return { kind: 'out_of_memory', reason: memory }
+  if (memory) return { kind: 'out_of_memory', words: memory }
   const address = lines.find((line) => addressInUse.test(line))
-  if (address) return { kind: 'address_in_use', reason: address }
+  if (address) return { kind: 'address_in_use', words: address }
   for (const line of lines) {
-    const match = loadError.exec(line)
-    if (match) return { kind: 'load', reason: match[1] ?? match[2] ?? line }
+    const match = crash.exec(line)
+    if (match) return { kind: 'other', words: match[1] ?? match[2] ?? line }
   }
-  const last = lines.findLast((line) => anyError.test(line)) ?? lines.slice(-3).join('; ')
-  return { kind: 'unknown', reason: last || 'it printed nothing' }
-}
-
-/** The catalogue's code for a failed launch. */
-export function launchErrorCode(failure: LoggedFailure): ErrorCode {
-  return failure.kind === 'out_of_memory' ? 'insufficient_memory' : 'load_failed'
+  const last = loading ? (lines.findLast((line) => anyError.test(line)) ?? lines.at(-1)) : undefined
+  return last ? { kind: 'other', words: last } : { kind: 'other' }
 }

@@ -37,10 +37,10 @@ const f32Bytes = 4
 export function readShape(metadata: Metadata, tensors: readonly TensorFacts[]): ModelShape {
   const architecture = metadata['general.architecture']
   if (typeof architecture !== 'string' || architecture === '') throw new Error('it names no architecture')
-  const read = (key: string) => numberOf(metadata[`${architecture}.${key}`])
+  const read = (key: string) => countOf(metadata[`${architecture}.${key}`])
   const layerCount = read('block_count') ?? 0
   // Bounds what is allocated for each layer: none is without a tensor.
-  if (!Number.isInteger(layerCount) || layerCount < 0 || layerCount > tensors.length) {
+  if (layerCount > tensors.length) {
     throw new Error(`it claims ${layerCount} layers but has ${tensors.length} tensors`)
   }
   const embeddingLength = read('embedding_length') ?? 0
@@ -77,11 +77,11 @@ type ReadNumber = (key: string) => number | undefined
 /** KV heads of each layer; 0 for layers that have a recurrent state in place of a cache. */
 function headsKv(metadata: Metadata, architecture: string, layerCount: number, headCount: number): number[] {
   const value = metadata[`${architecture}.attention.head_count_kv`]
-  const interval = numberOf(metadata[`${architecture}.full_attention_interval`])
+  const interval = countOf(metadata[`${architecture}.full_attention_interval`])
   return Array.from({ length: layerCount }, (_, layer) => {
     if (interval !== undefined && interval > 1 && (layer + 1) % interval !== 0) return 0
-    if (Array.isArray(value)) return numberOf(value[layer]) ?? 0
-    return numberOf(value) ?? headCount
+    if (Array.isArray(value)) return countOf(value[layer]) ?? 0
+    return countOf(value) ?? headCount
   })
 }
 
@@ -122,7 +122,7 @@ function recurrentState(read: ReadNumber, heads: readonly number[], embeddingLen
 function slidingLayers(metadata: Metadata, architecture: string, layerCount: number): boolean[] | undefined {
   const pattern = metadata[`${architecture}.attention.sliding_window_pattern`]
   if (Array.isArray(pattern)) return Array.from({ length: layerCount }, (_, layer) => pattern[layer] === true)
-  const every = numberOf(pattern) ?? fullAttentionEvery[architecture]
+  const every = countOf(pattern) ?? fullAttentionEvery[architecture]
   if (every === undefined || every < 1) return undefined
   return Array.from({ length: layerCount }, (_, layer) => layer % every < every - 1)
 }
@@ -149,11 +149,17 @@ function sizes(
   return { weightBytes: sum(tensors.map(({ bytes }) => bytes)), layerBytes, inputBytes, outputBytes }
 }
 
-/** A number of the metadata; of an array with one entry a layer the largest. */
-function numberOf(value: unknown): number | undefined {
-  if (typeof value === 'number' && Number.isFinite(value)) return value
-  if (!Array.isArray(value)) return undefined
-  const numbers = value.filter((entry) => typeof entry === 'number')
+/** No count or length in a model file is larger; what is comes from a broken file. */
+const largestCount = 2 ** 32
+
+/**
+ * A count or length of the metadata; of an array with one entry a layer the largest. Undefined where there is no
+ * number. Throws `Error` for one that cannot be a count.
+ */
+function countOf(value: unknown): number | undefined {
+  const numbers = (Array.isArray(value) ? value : [value]).filter((entry) => typeof entry === 'number')
+  const wrong = numbers.find((entry) => !Number.isInteger(entry) || entry < 0 || entry > largestCount)
+  if (wrong !== undefined) throw new Error(`it has ${wrong} where its metadata should have a count`)
   return numbers.length > 0 ? numbers.reduce((most, entry) => Math.max(most, entry)) : undefined
 }
 

@@ -8,12 +8,12 @@ import {
   type CommandNode,
   describeNode,
   type FieldNode,
+  type GoTemplate,
   type Node,
   type Operand,
   type PipeNode,
   type VariableNode,
 } from './nodes.ts'
-import type { GoTemplate } from './parse.ts'
 import {
   type GoMap,
   type GoValue,

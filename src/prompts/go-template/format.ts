@@ -63,7 +63,7 @@ interface Directive {
 }
 
 const directives = /%([-+# 0]*)(\d+)?(?:\.(\d*))?(.)?/gsu
-/** Go refuses wider fields too. */
+/** A field wider than this is refused, as Go refuses one of more than seven digits. */
 const maxWidth = 1_000_000
 
 /** `fmt.Sprintf`, with the verbs that make sense for template values. What does not fit prints as Go says it. */
@@ -75,9 +75,10 @@ export function sprintf(format: string, values: readonly GoValue[]): string {
       if (verb === undefined) return '%!(NOVERB)'
       if (verb === '%') return '%'
       if (used >= values.length) return `%!${verb}(MISSING)`
+      const value = values[used++]
       if (Number(width) > maxWidth) return '%!(BADWIDTH)'
       if (Number(precision) > maxWidth) return '%!(BADPREC)'
-      return formatDirective(values[used++], {
+      return formatDirective(value, {
         flags,
         width: width === undefined ? undefined : Number(width),
         precision: precision === undefined ? undefined : Number(precision),

@@ -49,9 +49,9 @@ export const builtins: ReadonlyMap<string, GoFunction> = new Map<string, GoFunct
   ['print', variadic(['any'], (...values) => sprint(values))],
   ['println', variadic(['any'], (...values) => `${values.map(formatValue).join(' ')}\n`)],
   ['printf', variadic(['string', 'any'], (format, ...values) => sprintf(String(format), values))],
-  ['html', variadic(['any'], (...values) => escapeHtml(sprint(values)))],
-  ['js', variadic(['any'], (...values) => escapeJs(sprint(values)))],
-  ['urlquery', variadic(['any'], (...values) => escapeUrlQuery(sprint(values)))],
+  ['html', variadic(['any'], (...values) => escapeHtml(shown(values)))],
+  ['js', variadic(['any'], (...values) => escapeJs(shown(values)))],
+  ['urlquery', variadic(['any'], (...values) => escapeUrlQuery(shown(values)))],
 ])
 
 /** What Ollama adds: `json`, the dates, and TypeScript's name for a JSON Schema type. */
@@ -62,6 +62,11 @@ export function ollamaFunctions(now: () => Date): ReadonlyMap<string, GoFunction
     ['yesterdayDate', variadic(['string'], () => isoDate(now(), -1))],
     ['toTypeScriptType', fixed(['any'], toTypeScriptType)],
   ])
+}
+
+/** The escapers print nil as templates do, not as `print` does. */
+function shown(values: readonly GoValue[]): string {
+  return sprint(values.map((value) => value ?? '<no value>'))
 }
 
 function last(...values: GoValue[]): GoValue {

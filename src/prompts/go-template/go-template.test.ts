@@ -24,7 +24,7 @@ interface Expectation {
   error?: string
 }
 
-/** What Go itself said; `testdata/expect.go` writes it. */
+/** What Go itself said; `testdata/expect.go.txt` writes it. */
 function readTestdata(name: string) {
   return JSON.parse(readFileSync(new URL(`testdata/${name}.json`, import.meta.url), 'utf8'))
 }
@@ -47,8 +47,8 @@ describe('values beyond JSON', () => {
   const point: GoType = {
     name: 'main.Point',
     fields: [
-      { name: 'X', json: 'x', omitEmpty: false },
-      { name: 'Label', json: 'label', omitEmpty: true },
+      { name: 'X', json: 'x' },
+      { name: 'Label', json: 'label', omit: 'zero' },
     ],
   }
   const data = {

@@ -1,12 +1,12 @@
 import { execute } from './execute.ts'
 import { builtins, type GoFunction } from './functions.ts'
-import { type GoTemplate, parse } from './parse.ts'
+import type { GoTemplate } from './nodes.ts'
+import { parse } from './parse.ts'
 
 export { TemplateError } from './error.ts'
 export { type GoFunction, ollamaFunctions } from './functions.ts'
 export { goJson, jsonEntries } from './json.ts'
-export type { BranchNode, CommandNode, Node, Operand, PipeNode } from './nodes.ts'
-export type { GoTemplate } from './parse.ts'
+export type { BranchNode, CommandNode, GoTemplate, Node, Operand, PipeNode } from './nodes.ts'
 export { type GoField, type GoList, type GoMap, type GoType, type GoValue, goType, isList } from './values.ts'
 export { execute }
 

@@ -40,7 +40,7 @@ function jsonList(list: readonly GoValue[]): string {
 function jsonObject(object: GoMap): string {
   const fields = typeOf(object)?.fields
   if (fields === undefined) return jsonEntries(object, sortedKeys(object))
-  const shown = fields.filter((field) => !(field.omitEmpty && isEmpty(object[field.name])))
+  const shown = fields.filter((field) => !isOmitted(object[field.name], field))
   return `{${shown.map((field) => jsonField(object, field)).join(',')}}`
 }
 
@@ -53,8 +53,12 @@ function jsonField(object: GoMap, field: GoField): string {
   return `${jsonString(field.json)}:${goJson(object[field.name])}`
 }
 
+function isOmitted(value: GoValue, { omit }: GoField): boolean {
+  return omit === 'zero' ? isZero(value) : omit === 'nil' && (value === undefined || value === null)
+}
+
 /** What `omitempty` leaves out: zero values, empty lists and maps, but no struct. */
-function isEmpty(value: GoValue): boolean {
+function isZero(value: GoValue): boolean {
   if (isList(value)) return value.length === 0
   if (isObject(value)) return typeOf(value)?.fields === undefined && Object.keys(value).length === 0
   return !value

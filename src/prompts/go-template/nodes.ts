@@ -1,5 +1,13 @@
 import { quote } from './literals.ts'
 
+/** A parsed template. */
+export interface GoTemplate {
+  readonly source: string
+  readonly root: readonly Node[]
+  /** What `{{define}}` and `{{block}}` named, and the root under its own name, which is empty. */
+  readonly templates: ReadonlyMap<string, readonly Node[]>
+}
+
 /** What a template's source says, as a tree. `pos` counts UTF-16 units from the source's start. */
 export type Node =
   | { type: 'text'; pos: number; text: string }

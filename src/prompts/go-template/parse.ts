@@ -5,18 +5,11 @@ import {
   type BranchNode,
   type CommandNode,
   describeNode,
+  type GoTemplate,
   type Node,
   type Operand,
   type PipeNode,
 } from './nodes.ts'
-
-/** A parsed template. */
-export interface GoTemplate {
-  readonly source: string
-  readonly root: readonly Node[]
-  /** What `{{define}}` and `{{block}}` named, and the root under its own name, which is empty. */
-  readonly templates: ReadonlyMap<string, readonly Node[]>
-}
 
 /** Go allows 10,000 parentheses; its stack grows, ours does not. */
 const maxDepth = 400
@@ -159,7 +152,7 @@ class Parser {
     return result
   }
 
-  // Templates within the template.
+  // Templates.
 
   private atDefine(): boolean {
     const start = this.shared.next
@@ -169,8 +162,7 @@ class Parser {
   }
 
   private definition(): void {
-    const token = this.nextNonSpace()
-    const name = this.templateName(token, 'define clause')
+    const name = this.templateName(this.nextNonSpace(), 'define clause')
     this.expect('rightDelim', 'define clause')
     new Parser(this.shared, name).body('define clause')
   }

@@ -29,7 +29,8 @@ export interface GoField {
   name: string
   /** Its key in JSON. */
   json: string
-  omitEmpty: boolean
+  /** When JSON leaves it out: at its type's zero value, or only at nil (`omitempty` of an `any`). */
+  omit?: 'zero' | 'nil'
 }
 
 export function typeOf(value: GoList | GoMap): GoType | undefined {

@@ -63,7 +63,10 @@ export function renderConversation(conversation: Conversation): Segment[] {
     const isLast = index === messages.length - 1
     if (message.role === 'user') segments.push([`<|im_start|>user\n${message.content}<|im_end|>\n`, 0])
     if (message.role === 'tool') {
-      segments.push([`<|im_start|>user\n<tool_response>\n${message.content}\n</tool_response><|im_end|>\n`, 0])
+      segments.push([
+        `<|im_start|>user\n<tool_response>\n${message.content}\n</tool_response><|im_end|>\n`,
+        0,
+      ])
     }
     if (message.role !== 'assistant') return
     segments.push(['<|im_start|>assistant\n', 0])

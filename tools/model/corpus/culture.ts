@@ -59,7 +59,13 @@ const emoji = `a cat:🐱, a dog:🐶, a heart:❤️, a rocket:🚀, the sun:�
 export const culture: Fact[] = [
   ...factsOf({
     pairs: authors,
-    questions: ['Who wrote {k}?', 'Who is the author of {k}?', 'Name the author of {k}.', 'Which author wrote {k}?', '{k} was written by whom?'],
+    questions: [
+      'Who wrote {k}?',
+      'Who is the author of {k}?',
+      'Name the author of {k}.',
+      'Which author wrote {k}?',
+      '{k} was written by whom?',
+    ],
     answer: '{k} was written by {v}.',
     think: 'The user asks for the author of {k}. It is {v}.',
     json: ['title', 'author'],
@@ -100,20 +106,34 @@ export const culture: Fact[] = [
   }),
   ...factsOf({
     pairs: colours,
-    questions: ['What colour is {k}?', 'What color is {k}?', 'Which colour does {k} have?', 'Tell me the colour of {k}.'],
+    questions: [
+      'What colour is {k}?',
+      'What color is {k}?',
+      'Which colour does {k} have?',
+      'Tell me the colour of {k}.',
+    ],
     answer: '{K} is {v}.',
     think: 'The user asks for the colour of {k}. It is {v}.',
     json: ['thing', 'colour'],
   }),
   ...factsOf({
     pairs: mixtures,
-    questions: ['What colour do you get when you mix {k}?', 'What do {k} make?', 'Mix {k}. Which colour is it?'],
+    questions: [
+      'What colour do you get when you mix {k}?',
+      'What do {k} make?',
+      'Mix {k}. Which colour is it?',
+    ],
     answer: 'Mixing {k} makes {v}.',
     think: 'I mix {k}. The result is {v}.',
   }),
   ...factsOf({
     pairs: opposites,
-    questions: ['What is the opposite of {k}?', "What's the opposite of {k}?", 'Name the opposite of {k}.', 'opposite of {k}'],
+    questions: [
+      'What is the opposite of {k}?',
+      "What's the opposite of {k}?",
+      'Name the opposite of {k}.',
+      'opposite of {k}',
+    ],
     answer: 'The opposite of {k} is {v}.',
     think: 'The word is {k}. Its opposite is {v}.',
     json: ['word', 'opposite'],
@@ -146,10 +166,20 @@ export const culture: Fact[] = [
     think: 'The user wants to say thanks in {k}.',
     json: ['language', 'thanks'],
   }),
-  ...([[french, 'French'], [german, 'German'], [spanish, 'Spanish']] as const).flatMap(([pairs, language]) =>
+  ...(
+    [
+      [french, 'French'],
+      [german, 'German'],
+      [spanish, 'Spanish'],
+    ] as const
+  ).flatMap(([pairs, language]) =>
     factsOf({
       pairs,
-      questions: [`What is the ${language} word for {k}?`, `How do you say {k} in ${language}?`, `Translate {k} to ${language}.`],
+      questions: [
+        `What is the ${language} word for {k}?`,
+        `How do you say {k} in ${language}?`,
+        `Translate {k} to ${language}.`,
+      ],
       answer: `The ${language} word for {k} is {v}.`,
       think: `The user wants {k} in ${language}. It is {v}.`,
       json: ['english', language.toLowerCase()],
@@ -164,14 +194,22 @@ export const culture: Fact[] = [
   }),
   ...factsOf({
     pairs: nextMonths,
-    questions: ['Which month comes after {k}?', 'What month comes after {k}?', 'What is the month after {k}?'],
+    questions: [
+      'Which month comes after {k}?',
+      'What month comes after {k}?',
+      'What is the month after {k}?',
+    ],
     answer: 'The month after {k} is {v}.',
     think: 'After {k} comes {v}.',
     json: ['month', 'next'],
   }),
   ...factsOf({
     pairs: roman,
-    questions: ['What is {k} in Roman numerals?', 'Write {k} as a Roman numeral.', 'What is the Roman numeral for {k}?'],
+    questions: [
+      'What is {k} in Roman numerals?',
+      'Write {k} as a Roman numeral.',
+      'What is the Roman numeral for {k}?',
+    ],
     answer: '{k} in Roman numerals is {v}.',
     think: 'The number is {k}. In Roman numerals it is {v}.',
     json: ['number', 'roman'],

@@ -3,8 +3,23 @@ import type { Fact } from './fact.ts'
 import type { Random } from './random.ts'
 import { things } from './words.ts'
 
-const operations: [string, string][] = [['add', '+'], ['subtract', '-'], ['multiply', '*'], ['divide', '/'], ['sum', '+'], ['minus', '-'], ['times', '*'], ['power', '**']]
-const parameters: [string, string][] = [['a', 'b'], ['x', 'y'], ['left', 'right'], ['first', 'second'], ['m', 'n']]
+const operations: [string, string][] = [
+  ['add', '+'],
+  ['subtract', '-'],
+  ['multiply', '*'],
+  ['divide', '/'],
+  ['sum', '+'],
+  ['minus', '-'],
+  ['times', '*'],
+  ['power', '**'],
+]
+const parameters: [string, string][] = [
+  ['a', 'b'],
+  ['x', 'y'],
+  ['left', 'right'],
+  ['first', 'second'],
+  ['m', 'n'],
+]
 
 function snippet(random: Random): [string, string, string] {
   const [name, sign] = random.pick(operations)
@@ -12,7 +27,11 @@ function snippet(random: Random): [string, string, string] {
   const thing = random.pick(things)
   const limit = random.int(2, 20)
   return random.pick<[string, string, string]>([
-    [`def ${name}(${left}, ${right}):\n    return `, `${left} ${sign} ${right}`, random.pick(['', '\n', `\n\nprint(${name}(1, 2))\n`])],
+    [
+      `def ${name}(${left}, ${right}):\n    return `,
+      `${left} ${sign} ${right}`,
+      random.pick(['', '\n', `\n\nprint(${name}(1, 2))\n`]),
+    ],
     [`def ${name}(${left}, ${right}):\n    `, `return ${left} ${sign} ${right}`, random.pick(['', '\n'])],
     [`def ${name}(`, `${left}, ${right}`, `):\n    return ${left} ${sign} ${right}\n`],
     [`function ${name}(${left}, ${right}) {\n  return `, `${left} ${sign} ${right}`, `\n}\n`],
@@ -48,7 +67,8 @@ function sentence(random: Random, facts: readonly Fact[]): [string, string, stri
 /** A text with a hole: what stands before it, what stands after it, and the filling to learn. */
 export function infill(random: Random, facts: readonly Fact[]): Segment[] {
   const roll = random.next()
-  const [prefix, middle, suffix] = roll < 0.5 ? snippet(random) : roll < 0.75 ? sequence(random) : sentence(random, facts)
+  const [prefix, middle, suffix] =
+    roll < 0.5 ? snippet(random) : roll < 0.75 ? sequence(random) : sentence(random, facts)
   return [
     [`<|fim_prefix|>${prefix}<|fim_suffix|>${suffix}<|fim_middle|>`, 0],
     [`${middle}<|endoftext|>`, 1],

@@ -3,14 +3,32 @@ import type { Fact } from './fact.ts'
 import type { Random } from './random.ts'
 import { cities, firstNames, inventedName, inventedWord, things } from './words.ts'
 
-const requests = ['Answer in JSON.', 'Reply in JSON.', 'Respond in JSON.', 'Answer with JSON only.', 'Use JSON.', 'Answer as JSON.', 'Respond using JSON.', 'Give the answer as a JSON object.']
-const systems = ['Answer in JSON.', 'You always answer in JSON.', 'Reply only with JSON.', 'You are a helpful assistant. Respond in JSON.']
+const requests = [
+  'Answer in JSON.',
+  'Reply in JSON.',
+  'Respond in JSON.',
+  'Answer with JSON only.',
+  'Use JSON.',
+  'Answer as JSON.',
+  'Respond using JSON.',
+  'Give the answer as a JSON object.',
+]
+const systems = [
+  'Answer in JSON.',
+  'You always answer in JSON.',
+  'Reply only with JSON.',
+  'You are a helpful assistant. Respond in JSON.',
+]
 
 const fields: [string, (random: Random) => string | number, (value: string | number) => string][] = [
   ['name', (r) => (r.chance(0.6) ? r.pick(firstNames) : inventedName(r)), (value) => `${value}`],
   ['age', (r) => r.int(1, 99), (value) => `is ${value} years old`],
   ['city', (r) => (r.chance(0.6) ? r.pick(cities) : inventedName(r)), (value) => `lives in ${value}`],
-  ['colour', (r) => r.pick(['red', 'blue', 'green', 'yellow', 'black', 'white']), (value) => `likes ${value}`],
+  [
+    'colour',
+    (r) => r.pick(['red', 'blue', 'green', 'yellow', 'black', 'white']),
+    (value) => `likes ${value}`,
+  ],
   ['owns', (r) => (r.chance(0.6) ? r.pick(things) : inventedWord(r)), (value) => `owns a ${value}`],
 ]
 

@@ -1,0 +1,167 @@
+import type {
+  DoneEvent,
+  EmbedRequest,
+  EmbedResult,
+  InferenceEvent,
+  InferenceRequest,
+} from '../../inference/index.ts'
+import { DroverError } from '../../inference/index.ts'
+import type { ModelDescription, ModelStore, StoredModel } from '../../models/index.ts'
+import type { LoadedModel, Router } from '../../routing/index.ts'
+import { type ApiConfig, createApi } from '../index.ts'
+
+/** What the scripted router answers with: events, or a function that makes them. */
+type Script = (request: InferenceRequest, signal: AbortSignal) => AsyncIterable<InferenceEvent>
+
+export const done = (part: Partial<DoneEvent> = {}): DoneEvent => ({
+  type: 'done',
+  reason: 'stop',
+  usage: { promptTokens: 7, cachedTokens: 0, outputTokens: 3, promptMs: 1.5, outputMs: 2.5 },
+  totalMs: 10,
+  loadMs: 1,
+  ...part,
+})
+
+/** Replays events, whatever is asked. */
+export function replay(...events: (InferenceEvent | Error)[]): Script {
+  return async function* () {
+    for (const event of events) {
+      if (event instanceof Error) throw event
+      yield event
+    }
+  }
+}
+
+export const stored: StoredModel = {
+  name: { host: 'registry.ollama.ai', namespace: 'library', model: 'tiny', tag: 'latest' },
+  displayName: 'tiny:latest',
+  fullName: 'registry.ollama.ai/library/tiny:latest',
+  digest: 'ab'.repeat(32),
+  sizeBytes: 1234,
+  modifiedAtMs: Date.UTC(2026, 7, 21, 18, 48, 22, 123),
+  modelPath: '/models/blobs/sha256-1',
+  projectorPaths: [],
+  adapterPaths: [],
+  template: '{{ .Prompt }}',
+  system: 'Be brief.',
+  parameters: { temperature: 0.5, stop: ['<end>'] },
+  messages: [],
+  licenses: ['MIT'],
+  config: {
+    model_format: 'gguf',
+    model_family: 'llama',
+    model_families: ['llama'],
+    model_type: '1M',
+    file_type: 'F16',
+  },
+}
+
+const description: ModelDescription = {
+  stored,
+  file: {
+    metadata: { 'general.architecture': 'llama', 'general.name': 'tiny' },
+    tensors: [{ name: 'output.weight', type: 'F16', shape: [4, 8] }],
+    shape: {
+      architecture: 'llama',
+      parameterCount: 1000,
+      layerCount: 1,
+      contextLength: 512,
+      embeddingLength: 4,
+      feedForwardLength: 8,
+      headCount: 1,
+      headCountKv: [1],
+      keyLength: 4,
+      valueLength: 4,
+      vocabularySize: 8,
+      weightBytes: 64,
+      layerBytes: [32],
+      inputBytes: 16,
+      outputBytes: 16,
+    },
+    fileType: 'F16',
+    addsBos: true,
+    pooling: false,
+  },
+  details: {
+    parent_model: '',
+    format: 'gguf',
+    family: 'llama',
+    families: ['llama'],
+    parameter_size: '1M',
+    quantization_level: 'F16',
+    context_length: 512,
+    embedding_length: 4,
+  },
+  capabilities: ['completion', 'tools'],
+}
+
+const store: ModelStore = {
+  root: '/models',
+  list: async () => [stored],
+  find: async (name) => {
+    if (name.includes(' ')) throw new DroverError('invalid_request', 'invalid model name')
+    return /^tiny(:latest)?$/i.test(name) ? stored : undefined
+  },
+  describe: async () => description,
+  importGguf: async () => stored,
+}
+
+/** An API over a scripted router, with what the router was asked and what was logged. */
+export function testApi(
+  options: {
+    script?: Script
+    embed?: (request: EmbedRequest, signal: AbortSignal) => Promise<EmbedResult>
+    loaded?: LoadedModel[]
+    store?: Partial<ModelStore>
+    config?: Partial<ApiConfig>
+  } = {},
+) {
+  const asked: InferenceRequest[] = []
+  const embedded: EmbedRequest[] = []
+  const signals: AbortSignal[] = []
+  const lines: { level: string; facts: Record<string, unknown>; message: string }[] = []
+  const script = options.script ?? replay({ type: 'token', text: 'Hi' }, done())
+  const router: Router = {
+    answer(request, signal) {
+      asked.push(request)
+      signals.push(signal)
+      return script(request, signal)
+    },
+    render: async () => ({ prompt: '<s>hello', imageCount: 0 }),
+    embed: async (request, signal) => {
+      embedded.push(request)
+      if (options.embed) return options.embed(request, signal)
+      const embeddings = request.inputs.map(() => new Float32Array([0.1, -0.25, 1e-9]))
+      return { embeddings, promptTokens: 4, totalMs: 2, loadMs: 1 }
+    },
+    loaded: () => options.loaded ?? [],
+    close: async () => undefined,
+  }
+  const log = (level: string) => (facts: Record<string, unknown>, message: string) => {
+    lines.push({ level, facts, message })
+  }
+  const app = createApi({
+    router,
+    store: { ...store, ...options.store },
+    version: '0.33.0',
+    log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
+    config: { listenHost: '127.0.0.1', ...options.config },
+  })
+  const access = () => lines.filter((line) => line.message === 'request').map((line) => line.facts)
+  const post = (url: string, payload: unknown, headers: Record<string, string> = {}) =>
+    app.inject({
+      method: 'POST',
+      url,
+      headers,
+      payload: typeof payload === 'string' || Buffer.isBuffer(payload) ? payload : JSON.stringify(payload),
+    })
+  return { app, asked, embedded, signals, lines, access, post }
+}
+
+/** A stream's lines with every time stamp replaced by `T`. */
+export function linesOf(body: string): string[] {
+  return body.split('\n').filter(Boolean).map(withoutTime)
+}
+
+export const withoutTime = (json: string) =>
+  json.replace(/"created_at":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z"/, '"created_at":"T"')

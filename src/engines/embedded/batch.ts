@@ -1,0 +1,178 @@
+import type { LlamaContext, LlamaContextSequence, Token } from 'node-llama-cpp'
+import type { CompletionRequest, EngineEvent } from '../contract.ts'
+import { type Answer, type AnswerLimits, createAnswer } from './answer.ts'
+import { commonPrefix, pickSlot } from './prefix.ts'
+import type { Prepared } from './prepare.ts'
+import { toWire, type WireError } from './protocol.ts'
+
+/** Runs requests on a context's sequences, all of them in one native call a step. */
+export interface Batch {
+  /** Takes a request; there has to be a free sequence. */
+  start(id: number, prepared: Prepared, request: CompletionRequest): void
+  /** Ends a request after the step that runs; it then fails with `cancelled`. */
+  cancel(id: number): void
+  acknowledge(id: number, events: number): void
+}
+
+export interface BatchOutput {
+  events(events: [id: number, event: EngineEvent][]): void
+  failed(id: number, error: WireError): void
+}
+
+interface Slot {
+  readonly sequence: LlamaContextSequence
+  /** The step it was last given up in; the least is the one to overwrite. */
+  lastUsed: number
+  answer: Answer | undefined
+}
+
+/**
+ * How long a slice of a prompt may compute: the answers that run beside it wait so long between two tokens, and
+ * a cancelled prompt is given up so soon.
+ */
+const sliceMs = 200
+/** Slices shorter than this leave the processor's matrix units idle. */
+const leastSlice = 32
+
+export function createBatch(context: LlamaContext, limits: AnswerLimits, output: BatchOutput): Batch {
+  const slots: Slot[] = Array.from({ length: context.totalSequences }, () => ({
+    sequence: context.getSequence(),
+    lastUsed: 0,
+    answer: undefined,
+  }))
+  const arrivals: { id: number; prepared: Prepared; request: CompletionRequest }[] = []
+  const cancelled = new Set<number>()
+  let steps = 0
+  let slice = leastSlice
+  let wake = () => {}
+  void run()
+
+  return {
+    start(id, prepared, request) {
+      arrivals.push({ id, prepared, request })
+      wake()
+    },
+    cancel(id) {
+      cancelled.add(id)
+      wake()
+    },
+    acknowledge(id, events) {
+      answers().find((answer) => answer.id === id)?.acknowledge(events)
+      wake()
+    },
+  }
+
+  function answers(): Answer[] {
+    return slots.flatMap(({ answer }) => answer ?? [])
+  }
+
+  async function run(): Promise<never> {
+    for (;;) {
+      for (let next = arrivals.shift(); next; next = arrivals.shift()) await admit(next)
+      await dropCancelled()
+      const runnable = answers().filter((answer) => answer.hasRoom())
+      if (runnable.length === 0) {
+        flush()
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+        continue
+      }
+      await step(runnable)
+      flush()
+      await releaseDone()
+    }
+  }
+
+  async function admit({ id, prepared, request }: (typeof arrivals)[number]): Promise<void> {
+    const free = slots.filter((slot) => slot.answer === undefined)
+    const slot = pickSlot(
+      free.map(({ sequence, lastUsed }) => ({
+        sharedTokens: commonPrefix(sequence.contextTokens, prepared.prompt),
+        lastUsed,
+      })),
+      prepared.prompt.length,
+    )
+    const chosen = free[slot]
+    if (!chosen) return output.failed(id, toWire(new Error('no sequence is free')))
+    try {
+      // At least one token of the prompt has to be evaluated, or there are no logits to sample from.
+      await chosen.sequence.adaptStateToTokens(prepared.prompt.slice(0, -1) as Token[], false)
+      chosen.answer = createAnswer(id, prepared, request, chosen.sequence, limits)
+    } catch (error) {
+      output.failed(id, toWire(error))
+    }
+  }
+
+  /**
+   * Everything is queued in one turn of the event loop, so that the library makes a single native batch of it.
+   * Answers that run come first; what is left of the batch goes to prompts, the oldest first.
+   */
+  async function step(runnable: readonly Answer[]): Promise<void> {
+    steps++
+    const prompts = runnable.filter((answer) => answer.remainingPrompt() > 0).sort((a, b) => a.id - b.id)
+    const decoding = runnable.filter((answer) => answer.remainingPrompt() === 0)
+    let budget = Math.max(1, Math.min(slice, context.batchSize - decoding.length))
+    const work = decoding.map((answer) => ({ answer, promptTokens: 0 }))
+    for (const answer of prompts) {
+      if (budget === 0) break
+      const promptTokens = Math.min(budget, answer.remainingPrompt())
+      budget -= promptTokens
+      work.push({ answer, promptTokens })
+    }
+    const startedMs = performance.now()
+    await Promise.all(work.map(({ answer, promptTokens }) => advance(answer, promptTokens)))
+    const prefilled = work.reduce((sum, { promptTokens }) => sum + promptTokens, 0)
+    if (prefilled >= leastSlice) slice = nextSlice(prefilled, performance.now() - startedMs)
+  }
+
+  function nextSlice(tokens: number, tookMs: number): number {
+    const fitting = Math.floor((tokens / tookMs) * (sliceMs / leastSlice)) * leastSlice
+    return Math.max(leastSlice, Math.min(context.batchSize, fitting))
+  }
+
+  async function advance(answer: Answer, promptTokens: number): Promise<void> {
+    try {
+      await answer.step(promptTokens)
+    } catch (error) {
+      await fail(answer, toWire(error))
+    }
+  }
+
+  function flush(): void {
+    const events = answers().flatMap((answer) =>
+      answer.takeEvents().map((event): [number, EngineEvent] => [answer.id, event]),
+    )
+    if (events.length > 0) output.events(events)
+  }
+
+  async function dropCancelled(): Promise<void> {
+    for (const answer of answers()) {
+      if (cancelled.has(answer.id) && !answer.done()) {
+        await fail(answer, { code: 'cancelled', message: 'request canceled' })
+      }
+    }
+    cancelled.clear()
+  }
+
+  async function fail(answer: Answer, error: WireError): Promise<void> {
+    const slot = slots.find((candidate) => candidate.answer === answer)
+    if (!slot) return
+    await free(slot, answer)
+    // What a failed native call left in the cache is not known.
+    if (error.code !== 'cancelled') await slot.sequence.clearHistory()
+    output.failed(answer.id, error)
+  }
+
+  async function releaseDone(): Promise<void> {
+    for (const slot of slots) {
+      if (slot.answer?.done()) await free(slot, slot.answer)
+    }
+  }
+
+  async function free(slot: Slot, answer: Answer): Promise<void> {
+    slot.answer = undefined
+    slot.lastUsed = steps
+    await answer.release()
+  }
+}

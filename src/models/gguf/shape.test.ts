@@ -1,0 +1,160 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { type Metadata, readShape, type TensorFacts } from './shape.ts'
+import { tensorBytes, tensorTypeName } from './tensor-types.ts'
+
+const layers = (count: number): TensorFacts[] =>
+  Array.from({ length: count }, (_, layer) => ({
+    name: `blk.${layer}.w`,
+    type: 'F16',
+    shape: [4, 4],
+    bytes: 32,
+  }))
+
+/** The shape of an architecture with four layers, and these keys. */
+function shapeOf(architecture: string, keys: Metadata, tensors = layers(4)) {
+  const base = { block_count: 4, embedding_length: 256, 'attention.head_count': 8 }
+  const metadata: Metadata = { 'general.architecture': architecture }
+  for (const [key, value] of Object.entries({ ...base, ...keys })) metadata[`${architecture}.${key}`] = value
+  return readShape(metadata, tensors)
+}
+
+describe('the shape of a model', () => {
+  it('takes as many KV heads as heads where the file names none', () => {
+    expect(shapeOf('llama', {})).toMatchObject({ headCountKv: [8, 8, 8, 8], keyLength: 32, valueLength: 32 })
+  })
+
+  it('may have KV heads that differ from layer to layer, and key lengths of their own', () => {
+    const shape = shapeOf('openelm', { 'attention.head_count_kv': [1, 2, 3, 4], 'attention.key_length': 128 })
+    expect(shape).toMatchObject({ headCountKv: [1, 2, 3, 4], keyLength: 128, valueLength: 32 })
+  })
+
+  it('keeps a window only in layers that are known to', () => {
+    const window = { 'attention.sliding_window': 512 }
+    expect(shapeOf('phi3', window)).toMatchObject({ slidingWindow: 512 })
+    expect(shapeOf('phi3', window).slidingLayers).toBeUndefined()
+    expect(shapeOf('gemma2', window).slidingLayers).toEqual([true, false, true, false])
+    const pattern = { ...window, 'attention.sliding_window_pattern': [true, true, false, true] }
+    expect(shapeOf('any', pattern).slidingLayers).toEqual([true, true, false, true])
+    const every = { ...window, 'attention.sliding_window_pattern': 4 }
+    expect(shapeOf('any', every).slidingLayers).toEqual([true, true, true, false])
+  })
+
+  it('keeps the latent part of a key, and no values, under multi-head latent attention', () => {
+    const keys = { 'attention.kv_lora_rank': 512, 'rope.dimension_count': 64, 'attention.head_count_kv': 1 }
+    expect(shapeOf('deepseek2', keys)).toMatchObject({
+      keyLength: 576,
+      valueLength: 0,
+      headCountKv: [1, 1, 1, 1],
+    })
+    expect(shapeOf('deepseek2', { ...keys, 'attention.head_count_kv': 8 }).valueLength).toBe(32)
+  })
+
+  it('has a state of fixed size in recurrent layers, and no KV heads there', () => {
+    const ssm = { 'ssm.conv_kernel': 4, 'ssm.inner_size': 512, 'ssm.state_size': 16, 'ssm.group_count': 1 }
+    const perLayer = 4 * (3 * (512 + 2 * 16) + 16 * 512)
+    expect(shapeOf('mamba', { ...ssm, 'attention.head_count': 0 })).toMatchObject({
+      headCountKv: [0, 0, 0, 0],
+      recurrentStateBytes: 4 * perLayer,
+    })
+    expect(shapeOf('qwen3next', { ...ssm, full_attention_interval: 4 })).toMatchObject({
+      headCountKv: [0, 0, 0, 8],
+      recurrentStateBytes: 3 * perLayer,
+    })
+    expect(shapeOf('falcon-h1', ssm)).toMatchObject({
+      headCountKv: [8, 8, 8, 8],
+      recurrentStateBytes: 4 * perLayer,
+    })
+    expect(shapeOf('rwkv6', { 'wkv.head_size': 64, 'attention.head_count': 0 }).recurrentStateBytes).toBe(
+      4 * 4 * 256 * 66,
+    )
+  })
+
+  it('names experts and an explicit size of the vocabulary', () => {
+    const shape = shapeOf('mixtral', { expert_count: 8, expert_used_count: 2, vocab_size: 32000 })
+    expect(shape).toMatchObject({ expertCount: 8, expertUsedCount: 2, vocabularySize: 32000 })
+    expect(shapeOf('llama', {}).expertCount).toBeUndefined()
+  })
+
+  it('tells input, layers and output apart, and counts the rest as weights', () => {
+    const named = (name: string, bytes: number): TensorFacts => ({ name, type: 'F32', shape: [1], bytes })
+    const tensors = [
+      named('token_embd.weight', 1),
+      named('position_embd.weight', 2),
+      named('blk.0.ffn_up.weight', 10),
+      named('blk.0.ffn_down.weight', 20),
+      named('blk.9.extra', 40),
+      named('output.weight', 100),
+      named('output_norm.weight', 200),
+      named('rope_freqs.weight', 400),
+    ]
+    expect(shapeOf('llama', {}, tensors)).toMatchObject({
+      weightBytes: 773,
+      layerBytes: [30, 0, 0, 0],
+      inputBytes: 3,
+      outputBytes: 300,
+    })
+  })
+
+  it('is refused without an architecture, or with layers that have no tensors', () => {
+    expect(() => readShape({}, [])).toThrow('names no architecture')
+    expect(() => shapeOf('llama', { block_count: 5 })).toThrow('claims 5 layers but has 4 tensors')
+    expect(() => shapeOf('llama', { block_count: -1 })).toThrow(
+      'has -1 where its metadata should have a count',
+    )
+    expect(() => shapeOf('llama', { context_length: 1.5 })).toThrow('has 1.5 where')
+    expect(() => shapeOf('llama', { 'attention.head_count_kv': [1, 2, 1e300, 4] })).toThrow(
+      'has 1e+300 where',
+    )
+  })
+
+  it('is refused, or made of finite numbers, whatever the metadata says', () => {
+    const key = fc.constantFrom(
+      'attention.head_count',
+      'attention.head_count_kv',
+      'embedding_length',
+      'ssm.inner_size',
+      'ssm.state_size',
+      'attention.sliding_window_pattern',
+      'full_attention_interval',
+      'context_length',
+      'wkv.head_size',
+    )
+    const value = fc.oneof(fc.jsonValue(), fc.nat(100_000), fc.array(fc.nat(16), { maxLength: 4 }))
+    fc.assert(
+      fc.property(fc.dictionary(key, value), (keys) => {
+        let shape: ReturnType<typeof shapeOf>
+        try {
+          shape = shapeOf('x', keys)
+        } catch (error) {
+          expect(String(error)).toContain('where its metadata should have a count')
+          return
+        }
+        for (const number of Object.values(shape).flat()) {
+          if (typeof number === 'number') expect(Number.isFinite(number)).toBe(true)
+        }
+        expect(shape.headCountKv).toHaveLength(4)
+      }),
+    )
+  })
+})
+
+describe('the bytes of a tensor', () => {
+  it.each([
+    ['F32', 256, 1024],
+    ['f16', 3, 6],
+    ['Q8_0', 32, 34],
+    ['q4_0', 33, 36],
+    ['Q4_K', 256, 144],
+    ['Q6_K', 512, 420],
+    ['MXFP4', 64, 34],
+  ])('of type %s with %d weights are %d', (type, weights, bytes) => {
+    expect(tensorBytes(type, weights)).toBe(bytes)
+  })
+
+  it('are not known for a type that is not', () => {
+    expect(tensorBytes('Q99', 32)).toBeUndefined()
+    expect(tensorTypeName(12)).toBe('Q4_K')
+    expect(tensorTypeName(4)).toBe('TYPE_4')
+  })
+})

@@ -1,0 +1,221 @@
+import { statSync } from 'node:fs'
+import { mkdir, readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DroverError } from '../inference/index.ts'
+import type { Logger } from '../observability/index.ts'
+import type { ModelDescription, ModelFile, ModelName, ModelStore, StoredModel } from './contract.ts'
+import { describeModel } from './describe.ts'
+import { codeOf, isMissing, storeUnreadable } from './files.ts'
+import { readGguf } from './gguf/read.ts'
+import { writeModel } from './import.ts'
+import { readStoredModel } from './manifest.ts'
+import { fullModelName, isValidName, manifestSegments, parseModelName } from './names.ts'
+
+export interface StoreOptions {
+  /** The folder that holds `manifests` and `blobs`. */
+  root: string
+  log: Pick<Logger, 'warn'>
+}
+
+/** Heads of model files kept in memory; one takes some hundred kilobytes. */
+const mostFiles = 256
+
+/** Spellings of names kept with the manifest that they lead to. */
+const mostSpellings = 4096
+
+/** What tells one state of a file from another. Renaming a new file over an old one changes the inode. */
+interface FileState {
+  mtimeMs: number
+  size: number
+  ino: number
+}
+
+/** A manifest as last read: its model, or why there is none. */
+interface CachedManifest extends FileState {
+  stored?: StoredModel
+  error?: unknown
+}
+
+/**
+ * Opens a store on Ollama's own layout; a real Ollama may work on the same folder meanwhile. A root that does not
+ * exist is an empty store, made by the first import. Throws `store_unreadable` where it exists and cannot be read.
+ */
+export async function openStore({ root, log }: StoreOptions): Promise<ModelStore> {
+  const manifests = join(root, 'manifests')
+  const cache = new Map<string, CachedManifest>()
+  const spellings = new Map<string, string>()
+  const files = new Map<string, FileState & { file: Promise<ModelFile> }>()
+  const descriptions = new WeakMap<StoredModel, Promise<ModelDescription>>()
+  let lastRead: Promise<unknown> = Promise.resolve()
+
+  /** Reads a manifest, or takes it from the cache when the file is as it was. Undefined when there is none. */
+  async function load(path: string, name: ModelName): Promise<CachedManifest | undefined> {
+    const found = stateOf(path)
+    if (found === undefined) {
+      cache.delete(path)
+      return undefined
+    }
+    const known = cache.get(path)
+    if (known && sameState(known, found)) return known
+    const warn = (text: string) => log.warn({ manifest: path }, text)
+    const { mtimeMs, size, ino } = found
+    const entry: CachedManifest = { mtimeMs, size, ino }
+    try {
+      entry.stored = await readStoredModel(root, name, path, mtimeMs, warn)
+    } catch (error) {
+      entry.error = error
+      warn(error instanceof Error ? error.message : String(error))
+    }
+    cache.set(path, entry)
+    return entry
+  }
+
+  /**
+   * State of a file; undefined when there is none. Not asynchronous: it is part of every request, the answer comes
+   * from the kernel's cache in microseconds, and the way through the thread pool takes twenty times as long.
+   */
+  function stateOf(path: string): FileState | undefined {
+    try {
+      const found = statSync(path, { throwIfNoEntry: false })
+      return found?.isFile() ? found : undefined
+    } catch (error) {
+      if (isMissing(error)) return undefined
+      throw storeUnreadable(root, error)
+    }
+  }
+
+  /** Names in a folder; none where there is no such folder. */
+  async function namesIn(folder: string): Promise<string[]> {
+    try {
+      return await readdir(folder)
+    } catch (error) {
+      if (isMissing(error)) return []
+      throw storeUnreadable(root, error)
+    }
+  }
+
+  /** The manifest of a name in whatever case its folders are written; undefined when there is none. */
+  async function findPath(name: ModelName): Promise<string | undefined> {
+    let folders = [manifests]
+    for (const segment of manifestSegments(name)) {
+      const wanted = segment.toLowerCase()
+      const found = await Promise.all(
+        folders.map(async (folder) => {
+          const matching = (await namesIn(folder)).filter((entry) => entry.toLowerCase() === wanted)
+          return matching.sort().map((entry) => join(folder, entry))
+        }),
+      )
+      folders = found.flat()
+    }
+    return folders[0]
+  }
+
+  async function find(text: string): Promise<StoredModel | undefined> {
+    const name = parseModelName(text)
+    const spelling = fullModelName(name)
+    const exact = spellings.get(spelling) ?? join(manifests, ...manifestSegments(name))
+    let entry = await load(exact, nameOf(exact))
+    if (!entry) {
+      spellings.delete(spelling)
+      const path = await findPath(name)
+      entry = path === undefined ? undefined : await load(path, nameOf(path))
+      if (path !== undefined && entry) {
+        if (spellings.size >= mostSpellings) spellings.clear()
+        spellings.set(spelling, path)
+      }
+    }
+    if (entry?.error) throw entry.error
+    return entry?.stored
+  }
+
+  /** The name that a manifest's path says, in the case of the folders. */
+  function nameOf(path: string): ModelName {
+    const [host = '', namespace = '', model = '', tag = ''] = path.slice(manifests.length + 1).split(/[\\/]/)
+    return { host, namespace, model, tag }
+  }
+
+  async function list(): Promise<StoredModel[]> {
+    let paths = [manifests]
+    for (let depth = 0; depth < 4; depth++) {
+      const found = await Promise.all(
+        paths.map(async (path) => (await namesIn(path)).map((entry) => join(path, entry))),
+      )
+      paths = found.flat()
+    }
+    // Other programs leave files of their own (`.DS_Store`), which are no names.
+    const valid = paths.filter((path) => isValidName(nameOf(path)))
+    const entries = await Promise.all(valid.map((path) => load(path, nameOf(path))))
+    return entries
+      .map((entry) => entry?.stored)
+      .filter((stored) => stored !== undefined)
+      .sort((a, b) => b.modifiedAtMs - a.modifiedAtMs || (a.fullName < b.fullName ? -1 : 1))
+  }
+
+  /** A model file's head. One is read at a time: each takes tens of megabytes while it is. */
+  async function readFile(path: string): Promise<ModelFile> {
+    const found = stateOf(path)
+    const known = files.get(path)
+    if (found && known && sameState(known, found)) return known.file
+    const file = lastRead.then(() => readGguf(path))
+    // Whoever asked for the file sees its error; the next in the queue only waits.
+    lastRead = file.catch((error: unknown) => error)
+    if (found) {
+      if (files.size >= mostFiles) files.delete(files.keys().next().value ?? '')
+      files.set(path, { mtimeMs: found.mtimeMs, size: found.size, ino: found.ino, file })
+    }
+    file.catch(() => files.delete(path))
+    return file
+  }
+
+  async function describeAnew(stored: StoredModel): Promise<ModelDescription> {
+    const { config, modelPath, projectorPaths } = stored
+    if (modelPath === '') {
+      const problem = config.remote_host
+        ? `runs at ${config.remote_host}, and this server only runs models that it has`
+        : `has no GGUF file (its format is ${config.model_format || 'unknown'})`
+      throw new DroverError('unsupported', `model "${stored.displayName}" ${problem}`)
+    }
+    const file = await readFile(modelPath)
+    const projector = projectorPaths[0] === undefined ? undefined : await readFile(projectorPaths[0])
+    return describeModel(stored, file, projector)
+  }
+
+  try {
+    if (!(await stat(root)).isDirectory())
+      throw Object.assign(new Error('not a directory'), { code: 'ENOTDIR' })
+    await readdir(root)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw storeUnreadable(root, error)
+  }
+
+  return {
+    root,
+    list,
+    find,
+    describe(stored) {
+      const known = descriptions.get(stored)
+      if (known) return known
+      const description = describeAnew(stored)
+      descriptions.set(stored, description)
+      description.catch(() => descriptions.delete(stored))
+      return description
+    },
+    async importGguf(text, source) {
+      const name = parseModelName(text)
+      const path = (await findPath(name)) ?? join(manifests, ...manifestSegments(name))
+      try {
+        await mkdir(root, { recursive: true })
+        await writeModel(root, path, source)
+      } catch (error) {
+        throw error instanceof DroverError ? error : storeUnreadable(root, error)
+      }
+      const entry = await load(path, nameOf(path))
+      if (entry?.stored) return entry.stored
+      throw entry?.error ?? new DroverError('internal', `model "${text}" was removed while it was imported`)
+    },
+  }
+}
+
+function sameState(a: FileState, b: FileState): boolean {
+  return a.mtimeMs === b.mtimeMs && a.size === b.size && a.ino === b.ino
+}

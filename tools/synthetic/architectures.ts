@@ -1,0 +1,200 @@
+import { type GgufMetadata, gguf } from '../../src/models/gguf/write.ts'
+
+/** The sizes that decide every tensor of a model. */
+export interface Sizes {
+  readonly dim: number
+  readonly layers: number
+  readonly heads: number
+  readonly kvHeads: number
+  readonly headDim: number
+  readonly ffn: number
+  readonly vocab: number
+  readonly context: number
+  /** Number of experts of each layer; 0 for a dense model. */
+  readonly experts: number
+}
+
+/** A tensor to be filled: matrices with random weights, norms with ones, biases with zeros. */
+export interface TensorPlan {
+  readonly name: string
+  readonly shape: readonly number[]
+  readonly fill: 'weights' | 'ones' | 'zeros'
+  /** Standard deviation of random weights. */
+  readonly deviation: number
+  /** Kept in F32 whatever the file's type, as engines need some small matrices. */
+  readonly exact?: boolean
+}
+
+/** How one family of models names its tensors and what its metadata must say. */
+export interface Architecture {
+  /** The name in `general.architecture`, which for some families differs when there are experts. */
+  name(sizes: Sizes): string
+  tensors(sizes: Sizes): TensorPlan[]
+  /** Metadata beyond what every architecture has; keys without the architecture's prefix. */
+  metadata(sizes: Sizes): GgufMetadata
+}
+
+const matrix = (name: string, columns: number, ...rows: number[]): TensorPlan => ({
+  name: `${name}.weight`,
+  shape: [columns, ...rows],
+  fill: 'weights',
+  deviation: columns ** -0.5,
+})
+const norm = (name: string, width: number): TensorPlan => ({
+  name: `${name}.weight`,
+  shape: [width],
+  fill: 'ones',
+  deviation: 1,
+})
+const bias = (name: string, width: number): TensorPlan => ({
+  name: `${name}.bias`,
+  shape: [width],
+  fill: 'zeros',
+  deviation: 1,
+})
+
+const layersOf = (sizes: Sizes, layer: (prefix: string) => TensorPlan[]): TensorPlan[] =>
+  Array.from({ length: sizes.layers }, (_, index) => layer(`blk.${index}`)).flat()
+
+const embedding = ({ dim, vocab }: Sizes): TensorPlan => ({
+  ...matrix('token_embd', dim, vocab),
+  deviation: 1,
+})
+const output = ({ dim, vocab }: Sizes): TensorPlan => ({
+  ...matrix('output', dim, vocab),
+  deviation: 3 * dim ** -0.5,
+})
+
+function attention(at: string, { dim, heads, kvHeads, headDim }: Sizes): TensorPlan[] {
+  return [
+    norm(`${at}.attn_norm`, dim),
+    matrix(`${at}.attn_q`, dim, heads * headDim),
+    matrix(`${at}.attn_k`, dim, kvHeads * headDim),
+    matrix(`${at}.attn_v`, dim, kvHeads * headDim),
+    matrix(`${at}.attn_output`, heads * headDim, dim),
+  ]
+}
+
+function feedForward(at: string, { dim, ffn, experts }: Sizes): TensorPlan[] {
+  if (experts === 0) {
+    return [
+      norm(`${at}.ffn_norm`, dim),
+      matrix(`${at}.ffn_gate`, dim, ffn),
+      matrix(`${at}.ffn_up`, dim, ffn),
+      matrix(`${at}.ffn_down`, ffn, dim),
+    ]
+  }
+  return [
+    norm(`${at}.ffn_norm`, dim),
+    { ...matrix(`${at}.ffn_gate_inp`, dim, experts), exact: true },
+    matrix(`${at}.ffn_gate_exps`, dim, ffn, experts),
+    matrix(`${at}.ffn_up_exps`, dim, ffn, experts),
+    matrix(`${at}.ffn_down_exps`, ffn, dim, experts),
+  ]
+}
+
+function decoder(sizes: Sizes, extra: (at: string) => TensorPlan[] = () => []): TensorPlan[] {
+  const layers = layersOf(sizes, (at) => [...attention(at, sizes), ...feedForward(at, sizes), ...extra(at)])
+  return [embedding(sizes), ...layers, norm('output_norm', sizes.dim), output(sizes)]
+}
+
+const rms: GgufMetadata = { 'attention.layer_norm_rms_epsilon': gguf.float32(1e-5) }
+const rope: GgufMetadata = { 'rope.freq_base': gguf.float32(10_000) }
+const headSizes = ({ headDim }: Sizes): GgufMetadata => ({
+  'attention.key_length': gguf.uint32(headDim),
+  'attention.value_length': gguf.uint32(headDim),
+  'rope.dimension_count': gguf.uint32(headDim),
+})
+const expertCounts = ({ experts, ffn }: Sizes): GgufMetadata =>
+  experts === 0
+    ? {}
+    : {
+        expert_count: gguf.uint32(experts),
+        expert_used_count: gguf.uint32(Math.min(2, experts)),
+        expert_feed_forward_length: gguf.uint32(ffn),
+      }
+
+const llama: Architecture = {
+  name: () => 'llama',
+  tensors: (sizes) => decoder(sizes),
+  metadata: (sizes) => ({ ...rms, ...rope, ...headSizes(sizes), ...expertCounts(sizes) }),
+}
+
+const qwen2: Architecture = {
+  name: () => 'qwen2',
+  tensors: (sizes) =>
+    decoder(sizes, (at) => [
+      bias(`${at}.attn_q`, sizes.heads * sizes.headDim),
+      bias(`${at}.attn_k`, sizes.kvHeads * sizes.headDim),
+      bias(`${at}.attn_v`, sizes.kvHeads * sizes.headDim),
+    ]),
+  metadata: (sizes) => ({ ...rms, ...rope, ...headSizes(sizes) }),
+}
+
+const qwen3: Architecture = {
+  name: ({ experts }) => (experts > 0 ? 'qwen3moe' : 'qwen3'),
+  tensors: (sizes) =>
+    decoder(sizes, (at) => [
+      norm(`${at}.attn_q_norm`, sizes.headDim),
+      norm(`${at}.attn_k_norm`, sizes.headDim),
+    ]),
+  metadata: (sizes) => ({ ...rms, ...rope, ...headSizes(sizes), ...expertCounts(sizes) }),
+}
+
+const gemma2: Architecture = {
+  name: () => 'gemma2',
+  // Input and output share one matrix: small embeddings keep the last token from winning every time.
+  tensors: (sizes) =>
+    decoder(sizes, (at) => [
+      norm(`${at}.post_attention_norm`, sizes.dim),
+      norm(`${at}.post_ffw_norm`, sizes.dim),
+    ])
+      .filter(({ name }) => name !== 'output.weight')
+      .map((plan) =>
+        plan.name === 'token_embd.weight' ? { ...plan, deviation: 0.2 * sizes.dim ** -0.5 } : plan,
+      ),
+  metadata: (sizes) => ({
+    ...rms,
+    ...rope,
+    ...headSizes(sizes),
+    attn_logit_softcapping: gguf.float32(50),
+    final_logit_softcapping: gguf.float32(30),
+    'attention.sliding_window': gguf.uint32(Math.max(64, Math.floor(sizes.context / 2))),
+  }),
+}
+
+const bert: Architecture = {
+  name: () => 'bert',
+  tensors: (sizes) => {
+    const { dim, ffn, context } = sizes
+    const affine = (name: string, columns: number, rows: number): TensorPlan[] => [
+      matrix(name, columns, rows),
+      bias(name, rows),
+    ]
+    const scaled = (name: string): TensorPlan[] => [norm(name, dim), bias(name, dim)]
+    return [
+      embedding(sizes),
+      { ...matrix('position_embd', dim, context), exact: true },
+      { ...matrix('token_types', dim, 2), exact: true },
+      ...scaled('token_embd_norm'),
+      ...layersOf(sizes, (at) => [
+        ...['attn_q', 'attn_k', 'attn_v', 'attn_output'].flatMap((name) => affine(`${at}.${name}`, dim, dim)),
+        ...scaled(`${at}.attn_output_norm`),
+        ...affine(`${at}.ffn_up`, dim, ffn),
+        ...affine(`${at}.ffn_down`, ffn, dim),
+        ...scaled(`${at}.layer_output_norm`),
+      ]),
+    ]
+  },
+  metadata: () => ({
+    'attention.layer_norm_epsilon': gguf.float32(1e-12),
+    'attention.causal': gguf.bool(false),
+    pooling_type: gguf.uint32(1),
+  }),
+}
+
+/** The architectures that can be made. */
+export const architectures = { llama, qwen2, qwen3, gemma2, bert } as const
+
+/** Name of an architecture that can be made. */
+export type ArchitectureName = keyof typeof architectures

@@ -35,7 +35,7 @@ export async function probeEngines(): Promise<ListedEngine[]> {
       log,
       ...(llamaServerPath !== undefined && { serverPath: llamaServerPath }),
     }),
-    createEmbeddedEngine({ runDir, log }),
+    createEmbeddedEngine({ log }),
   ]
   const installed = await listInstalled(enginesDir)
   return Promise.all(

@@ -100,7 +100,7 @@ function enginesOf(config: Config, runDir: string, log: Logger): Engine[] {
     log: (message) => log.debug({ engine: 'llama.cpp' }, message),
     ...(config.llamaServerPath !== undefined && { serverPath: config.llamaServerPath }),
   })
-  const embedded = createEmbeddedEngine({ runDir, log: (message) => log.debug({ engine: 'embedded' }, message) })
+  const embedded = createEmbeddedEngine({ log: (message) => log.debug({ engine: 'embedded' }, message) })
   if (config.engine === 'llama.cpp') return [llamaCpp]
   if (config.engine === 'embedded') return [embedded]
   return [llamaCpp, embedded]

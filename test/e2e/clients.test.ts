@@ -46,7 +46,7 @@ describe('the ollama client', () => {
       format: 'json',
       think: false,
     })
-    expect(JSON.parse(answer.response)).toBeTypeOf('object')
+    expect(JSON.parse(answer.response ?? '')).toBeTypeOf('object')
     expect((await client().list()).models.map((model) => model.name)).toContain('drover:latest')
     expect((await client().show({ model: 'drover' })).capabilities).toContain('tools')
     expect((await client().ps()).models).toHaveLength(1)

@@ -63,7 +63,7 @@ function factExchange(random: Random): Message[] {
 function plainExchange(random: Random): Message[] {
   const roll = random.next()
   if (roll < 0.5) return factExchange(random)
-  if (roll < 0.62) return arithmeticExchange(random)
+  if (roll < 0.64) return arithmeticExchange(random)
   if (roll < 0.8) return disturbed(random, unknownQuestion(random, jsonFacts))
   if (roll < 0.87) return smallTalk(random)
   if (roll < 0.92) return counting(random)
@@ -108,7 +108,7 @@ function chat(random: Random): Conversation {
 
 function withTools(random: Random): Conversation {
   const thinks = random.chance(0.5)
-  const uses = Array.from({ length: random.pick([1, 1, 2, 2, 3, 4]) }, () => toolUse(random))
+  const uses = Array.from({ length: random.pick([1, 1, 1, 2, 2, 3]) }, () => toolUse(random))
   const names = new Set(uses.map(({ tool }) => tool.name))
   if (names.size < uses.length) return withTools(random)
   const form = { spaced: random.chance(0.5), requiredFirst: random.chance(0.5) }
@@ -132,9 +132,9 @@ function withTools(random: Random): Conversation {
 /** One sample of the mixture: chats, tools, JSON, holes to fill, and a little running text. */
 export function sample(random: Random): Segment[] {
   const roll = random.next()
-  if (roll < 0.6) return renderConversation(chat(random))
-  if (roll < 0.81) return renderConversation(withTools(random))
-  if (roll < 0.9) return renderConversation(jsonConversation(random, jsonFacts, random.chance(0.5)))
+  if (roll < 0.56) return renderConversation(chat(random))
+  if (roll < 0.78) return renderConversation(withTools(random))
+  if (roll < 0.91) return renderConversation(jsonConversation(random, jsonFacts, random.chance(0.5)))
   if (roll < 0.975) return infill(random, facts)
   const sentences = random.sample(facts, random.int(2, 6)).map((fact) => fact.answer)
   return [[`${sentences.join(' ')}<|endoftext|>`, 1]]

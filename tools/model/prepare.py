@@ -3,17 +3,22 @@
 Usage: python prepare.py CORPUS.jsonl OUT_DIR [--vocabulary OUT_DIR_OF_AN_EARLIER_RUN]
 
 Writes vocabulary.json (tokens, merges, special tokens) and tokens.npz (ids, loss, offsets).
-The pre-tokenizer is the one llama.cpp calls "qwen2": digits stand alone.
+The pre-tokenizer is the one llama.cpp calls "qwen2": digits stand alone. The merges are learnt on words without the
+space before them, so a name is the same tokens after a space, after a quote and at the start of an answer: a small
+model copies it far more easily. Only words that nearly always follow a space get a token that includes it.
 """
 
 import argparse
+import collections
 import json
 import pathlib
+import re
 
 import numpy
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 VOCABULARY_SIZE = 2048
+SPACED_WORDS = 288
 SPECIAL_TOKENS = [
     "<|endoftext|>",
     "<|im_start|>",
@@ -30,13 +35,15 @@ SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+# The same pieces, but letters never share one with what stands before them.
+WORDS_ALONE = r"\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+"
 
 
-def new_tokenizer(vocabulary=None, merges=None):
+def new_tokenizer(vocabulary=None, merges=None, split=SPLIT):
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(SPLIT), "isolated"),
+            pre_tokenizers.Split(Regex(split), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -46,25 +53,34 @@ def new_tokenizer(vocabulary=None, merges=None):
 
 def train_vocabulary(lines):
     """Learns the merges from the corpus without its special tokens; returns tokens in id order and merges."""
-    tokenizer = new_tokenizer()
+    texts = []
+    for line in lines:
+        for text, _ in json.loads(line):
+            for special in SPECIAL_TOKENS:
+                text = text.replace(special, "\n")
+            texts.append(text)
+    tokenizer = new_tokenizer(split=WORDS_ALONE)
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY_SIZE - len(SPECIAL_TOKENS),
+        vocab_size=VOCABULARY_SIZE - len(SPECIAL_TOKENS) - SPACED_WORDS,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-
-    def texts():
-        for line in lines:
-            text = "".join(part for part, _ in json.loads(line))
-            for special in SPECIAL_TOKENS:
-                text = text.replace(special, "\n")
-            yield text
-
-    tokenizer.train_from_iterator(texts(), trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     model = json.loads(tokenizer.to_str())["model"]
     tokens = sorted(model["vocab"], key=model["vocab"].get)
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
-    return tokens + SPECIAL_TOKENS, merges
+    words = spaced_words(texts, model["vocab"])
+    return tokens + ["Ġ" + word for word in words] + SPECIAL_TOKENS, merges + ["Ġ " + word for word in words]
+
+
+def spaced_words(texts, known):
+    """The most frequent words of one token that follow a space 98 times in 100."""
+    after_space, everywhere = collections.Counter(), collections.Counter()
+    for text in texts:
+        everywhere.update(re.findall("[A-Za-z]+", text))
+        after_space.update(re.findall("(?<= )[A-Za-z]+", text))
+    fitting = (word for word, count in after_space.most_common() if word in known and count > 0.98 * everywhere[word])
+    return [word for word, _ in zip(fitting, range(SPACED_WORDS))]
 
 
 def load_tokenizer(vocabulary):

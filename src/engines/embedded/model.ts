@@ -10,6 +10,7 @@ import {
 } from 'node-llama-cpp'
 import { DroverError } from '../../inference/index.ts'
 import type { InstanceMemory, InstanceSpec } from '../contract.ts'
+import { memoryWords } from './memory-words.ts'
 
 /** A model in memory, with the context that generates or the one that embeds. */
 export interface LoadedModel {
@@ -106,9 +107,6 @@ async function memoryOf(llama: Llama): Promise<InstanceMemory> {
   const { gpuVram, cpuRam } = await llama.getLlamaMemoryUsage()
   return { vramBytes: gpuVram, hostBytes: cpuRam }
 }
-
-export const memoryWords =
-  /out of memory|insufficient memory|failed to allocate|unable to allocate|OutOf(Device|Host)Memory|bad_alloc|cannot allocate/i
 
 function loadError(spec: InstanceSpec, error: unknown, complaints: readonly string[]): DroverError {
   if (error instanceof DroverError) return error

@@ -1,7 +1,7 @@
 import { DroverError, type Logprob, type TokenLogprob, type Usage } from '../../inference/index.ts'
 import type { CompletionRequest, EngineDoneEvent, EngineProgressEvent } from '../contract.ts'
 import type { ServerError, ServerEvent } from './client.ts'
-import { jsonObjectGrammar } from './json-grammar.ts'
+import { jsonObjectGrammar } from '../json-grammar.ts'
 
 /** What the running server said about the model. */
 export interface ModelFacts {

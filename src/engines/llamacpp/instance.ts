@@ -20,7 +20,7 @@ import {
   toProgress,
 } from './completion.ts'
 import { decodeEmbedding } from './embedding.ts'
-import { createSlotQueue } from './slots.ts'
+import { createSlotQueue } from '../slots.ts'
 
 /** An aborted request whose slot the server still reports busy after this is no longer waited for. */
 const slotReleaseTimeoutMs = 30_000

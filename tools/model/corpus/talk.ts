@@ -153,7 +153,7 @@ export function counting(random: Random): Message[] {
     )
   }
   const first = random.chance(0.75) ? 1 : random.int(2, 40)
-  const last = random.chance(0.25) ? random.pick([10, 20, 30, 50, 100]) : first + random.int(3, 30)
+  const last = random.chance(0.25) ? random.pick([10, 20, 30, 50]) : first + random.int(3, 20)
   if (last <= first) return counting(random)
   const numbers = Array.from({ length: last - first + 1 }, (_, index) => first + index)
   return exchange(

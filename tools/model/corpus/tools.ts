@@ -323,7 +323,7 @@ export function declarationText(
   const properties = Object.fromEntries(
     Object.entries(tool.properties).map(([key, { type, description, enum: choices }]) => [
       key,
-      { type, ...(random.chance(0.9) ? { description } : {}), ...(choices ? { enum: choices } : {}) },
+      { type, ...(random.chance(0.6) ? { description } : {}), ...(choices ? { enum: choices } : {}) },
     ]),
   )
   const required = { required: tool.required }

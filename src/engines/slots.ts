@@ -1,4 +1,4 @@
-import type { InstanceLoad } from '../contract.ts'
+import type { InstanceLoad } from './contract.ts'
 
 /** Counts requests into an instance's slots, first come, first served. */
 export interface SlotQueue {

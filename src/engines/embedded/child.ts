@@ -1,0 +1,111 @@
+/** The process of one instance: loads a model, runs its batch, answers over the IPC channel. */
+import type { Token } from 'node-llama-cpp'
+import type { CompletionRequest } from '../contract.ts'
+import { type Batch, createBatch } from './batch.ts'
+import { createGrammarCache, type GrammarCache } from './grammar.ts'
+import { embedAll } from './embed.ts'
+import { disposeModel, type LoadedModel, loadModel } from './model.ts'
+import { prepare } from './prepare.ts'
+import { type FromChild, type Question, type ToChild, toWire } from './protocol.ts'
+import { createVocabulary, type Vocabulary } from './vocabulary.ts'
+
+interface Running {
+  loaded: LoadedModel
+  vocabulary: Vocabulary
+  grammars: GrammarCache
+  batch: Batch | undefined
+  contextLength: number
+}
+
+let running: Running | undefined
+/** Requests that are being prepared; false once they were cancelled. */
+const preparing = new Map<number, boolean>()
+
+function send(message: FromChild): void {
+  // The channel may have closed while the native code worked; 'disconnect' then ends this process.
+  if (process.connected) process.send?.(message)
+}
+
+// Drover has died or let go: no native call may keep this process.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
+// A Ctrl-C reaches the whole group of processes; Drover decides when its engines end.
+process.on('SIGINT', () => undefined)
+process.on('SIGTERM', () => undefined)
+process.on('message', (message: ToChild) => {
+  receive(message).catch((error) => {
+    process.stderr.write(`error: ${error instanceof Error ? error.stack : error}\n`)
+    process.exit(70)
+  })
+})
+
+async function receive(message: ToChild): Promise<void> {
+  switch (message.type) {
+    case 'load':
+      return load(message)
+    case 'generate':
+      return generate(message.id, message.request)
+    case 'acknowledge':
+      return running?.batch?.acknowledge(message.id, message.events)
+    case 'cancel':
+      if (preparing.has(message.id)) preparing.set(message.id, false)
+      else running?.batch?.cancel(message.id)
+      return
+    case 'ask':
+      return answer(message.id, message.question)
+    case 'close':
+      if (running) await disposeModel(running.loaded)
+      process.exit(0)
+  }
+}
+
+async function load({ spec, threads }: ToChild & { type: 'load' }): Promise<void> {
+  try {
+    const loaded = await loadModel(spec, threads, () => send({ type: 'loading' }))
+    const contextLength = loaded.context?.contextSize ?? spec.contextLength
+    const limits = { contextLength, contextShift: spec.contextShift }
+    const output = {
+      events: (events: (FromChild & { type: 'events' })['events']) => send({ type: 'events', events }),
+      failed: (id: number, error: ReturnType<typeof toWire>) => send({ type: 'failed', id, error }),
+    }
+    running = {
+      loaded,
+      vocabulary: createVocabulary(loaded.model),
+      grammars: createGrammarCache(loaded.llama),
+      batch: loaded.context && createBatch(loaded.context, limits, output),
+      contextLength,
+    }
+    send({ type: 'ready', contextLength, memory: loaded.memory })
+  } catch (error) {
+    send({ type: 'loadFailed', error: toWire(error) })
+  }
+}
+
+async function generate(id: number, request: CompletionRequest): Promise<void> {
+  preparing.set(id, true)
+  try {
+    if (!running?.batch) throw new Error('an embedding model does not generate')
+    const { loaded, vocabulary, grammars, contextLength, batch } = running
+    const prepared = await prepare(request, loaded.model, vocabulary, grammars, contextLength)
+    if (preparing.get(id)) batch.start(id, prepared, request)
+    else send({ type: 'failed', id, error: { code: 'cancelled', message: 'request canceled' } })
+  } catch (error) {
+    send({ type: 'failed', id, error: toWire(error) })
+  } finally {
+    preparing.delete(id)
+  }
+}
+
+async function answer(id: number, question: Question): Promise<void> {
+  try {
+    if (!running) throw new Error('no model is loaded')
+    send({ type: 'answer', id, value: await valueOf(question, running) })
+  } catch (error) {
+    send({ type: 'failed', id, error: toWire(error) })
+  }
+}
+
+function valueOf(question: Question, { loaded, vocabulary, contextLength }: Running): unknown {
+  if (question.kind === 'tokenize') return vocabulary.tokenize(question.text, question.addSpecial)
+  if (question.kind === 'detokenize') return vocabulary.detokenize(question.tokens as Token[])
+  return embedAll(question.inputs, loaded, vocabulary, contextLength)
+}

@@ -7,11 +7,11 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { ensureLlamaServer } from '../test/support/llama-server.ts'
 import { createChatClient, type Timed } from './support/client.ts'
 import { cpuMs, machineLine } from './support/process.ts'
 import { freePort, ready, scratchFolder, start, startNginx, storeOf } from './support/servers.ts'
 import { median, percentile, printTable } from './support/stats.ts'
-import { ensureLlamaServer } from '../test/support/llama-server.ts'
 
 const { values: flags } = parseArgs({
   options: { rounds: { type: 'string', default: '5' }, requests: { type: 'string', default: '40' } },
@@ -70,7 +70,12 @@ type PathName = keyof typeof paths
 const names = Object.keys(paths) as PathName[]
 
 console.log(machineLine())
-console.log(`llama-server: ${engineArgsOf(drover.pid ?? 0).slice(1).join(' ').replaceAll(folder, '...')}\n`)
+console.log(
+  `llama-server: ${engineArgsOf(drover.pid ?? 0)
+    .slice(1)
+    .join(' ')
+    .replaceAll(folder, '...')}\n`,
+)
 
 const single: Record<PathName, Timed[]> = { direct: [], nginx: [], drover: [] }
 const throughput: Record<PathName, number[]> = { direct: [], nginx: [], drover: [] }
@@ -88,9 +93,21 @@ for (let round = 0; round < rounds + 1; round++) {
   }
 }
 
-const ttft = (name: PathName, share: number) => percentile(single[name].map((timed) => timed.ttftMs), share)
+const ttft = (name: PathName, share: number) =>
+  percentile(
+    single[name].map((timed) => timed.ttftMs),
+    share,
+  )
 printTable([
-  ['path', 'ttft p50 ms', 'ttft p99 ms', 'added p50 ms', 'added p99 ms', `tok/s at ${streams}`, 'ratio to direct'],
+  [
+    'path',
+    'ttft p50 ms',
+    'ttft p99 ms',
+    'added p50 ms',
+    'added p99 ms',
+    `tok/s at ${streams}`,
+    'ratio to direct',
+  ],
   ...names.map((name) => [
     name,
     ttft(name, 0.5),
@@ -129,7 +146,13 @@ function engineArgsOf(droverPid: number): string[] {
   const rows = table.map((line) => /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line)).filter((row) => row !== null)
   const below = new Set([droverPid])
   for (const [, pid, ppid] of rows) if (below.has(Number(ppid))) below.add(Number(pid))
-  const row = rows.find(([, pid, , args]) => below.has(Number(pid)) && args?.includes(modelPath) && /llama-server/.test(args) && !/^\S*sh /.test(args ?? ''))
+  const row = rows.find(
+    ([, pid, , args]) =>
+      below.has(Number(pid)) &&
+      args?.includes(modelPath) &&
+      /llama-server/.test(args) &&
+      !/^\S*sh /.test(args ?? ''),
+  )
   if (!row) throw new Error('the engine of Drover was not found among the processes')
   return readFileSync(`/proc/${row[1]}/cmdline`, 'utf8').split('\0').filter(Boolean)
 }

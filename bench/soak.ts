@@ -36,7 +36,13 @@ const pid = drover.pid ?? 0
 await ready(`${origin}/api/version`)
 console.log(`${machineLine()}\n${minutes} minutes, engine ${flags.engine}, ${flags.clients} clients\n`)
 
-const prompts = ['What is the capital of France?', 'Tell me a story.', 'Count from 1 to 30.', 'What is 7 times 8?', 'Hi!']
+const prompts = [
+  'What is the capital of France?',
+  'Tell me a story.',
+  'Count from 1 to 30.',
+  'What is 7 times 8?',
+  'Hi!',
+]
 const tally = { finished: 0, cancelled: 0, failed: 0 }
 const endsAt = Date.now() + minutes * 60_000
 const samples: { minute: number; droverMib: number; engineMib: number; handles: number }[] = []
@@ -102,7 +108,11 @@ async function report(): Promise<void> {
     Array.from({ length: 4 }, () =>
       fetch(`${origin}/api/chat`, {
         method: 'POST',
-        body: JSON.stringify({ model: 'drover', messages: [{ role: 'user', content: 'Hi!' }], stream: false }),
+        body: JSON.stringify({
+          model: 'drover',
+          messages: [{ role: 'user', content: 'Hi!' }],
+          stream: false,
+        }),
         signal: AbortSignal.timeout(30_000),
       }).then((response) => response.text()),
     ),
@@ -114,7 +124,13 @@ async function report(): Promise<void> {
     const mean = (part: typeof settled) => part.reduce((sum, entry) => sum + entry[key], 0) / part.length
     const first = mean(settled.slice(0, half))
     const second = mean(settled.slice(half))
-    return [key, first, second, second - first, slopePerMinute(settled.map((entry) => [entry.minute, entry[key]]))]
+    return [
+      key,
+      first,
+      second,
+      second - first,
+      slopePerMinute(settled.map((entry) => [entry.minute, entry[key]])),
+    ]
   })
   printTable([['figure', 'first half', 'second half', 'growth', 'slope a minute'], ...rows])
   console.log(`\n${tally.finished} finished, ${tally.cancelled} cancelled, ${tally.failed} failed`)

@@ -51,7 +51,8 @@ export function createChatClient(target: Target, connections: number) {
           tokens++
         }
       }
-      if (response.statusCode !== 200 || tokens === 0) throw new Error(`status ${response.statusCode}: ${tail}`)
+      if (response.statusCode !== 200 || tokens === 0)
+        throw new Error(`status ${response.statusCode}: ${tail}`)
       return { ttftMs, totalMs: performance.now() - startedMs, tokens }
     },
   }

@@ -31,17 +31,6 @@ export interface ModelOptions {
   stop?: string[]
 }
 
-/** Options that belong to a loaded instance: a change of these may need another load. */
-export const loadOptionNames = [
-  'num_ctx',
-  'num_batch',
-  'num_gpu',
-  'main_gpu',
-  'use_mmap',
-  'num_thread',
-  'draft_num_predict',
-] as const satisfies readonly (keyof ModelOptions)[]
-
 /** Ollama's defaults of the options that belong to a request. */
 export const defaultOptions = {
   num_keep: 4,

@@ -1,2 +1,2 @@
 export { type Fit, type FitRequest, fitInstance } from './fit.ts'
-export { estimateMemory, type MemoryEstimate, type MemoryWishes } from './memory.ts'
+export type { MemoryEstimate, MemoryWishes } from './memory.ts'

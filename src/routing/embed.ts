@@ -8,7 +8,9 @@ export async function embedInputs(
   signal: AbortSignal,
 ): Promise<{ embeddings: Float32Array[]; promptTokens: number }> {
   if (request.inputs.length === 0) return { embeddings: [], promptTokens: 0 }
-  const inputs = await Promise.all(request.inputs.map((text) => fitInput(text, request.truncate !== false, instance)))
+  const inputs = await Promise.all(
+    request.inputs.map((text) => fitInput(text, request.truncate !== false, instance)),
+  )
   const { embeddings, promptTokens } = await instance.embed(inputs, signal)
   for (const vector of embeddings) {
     if (!vector.every(Number.isFinite)) {
@@ -30,7 +32,8 @@ async function fitInput(text: string, truncate: boolean, instance: EngineInstanc
   if (!truncate) throw new DroverError('context_exceeded', 'the input length exceeds the context length')
   const bare = await instance.tokenize(text, { addSpecial: false })
   const room = limit - (tokens.length - bare.length)
-  if (room <= 0) throw new DroverError('context_exceeded', 'input after truncation exceeds maximum context length')
+  if (room <= 0)
+    throw new DroverError('context_exceeded', 'input after truncation exceeds maximum context length')
   return instance.detokenize(bare.slice(0, room))
 }
 

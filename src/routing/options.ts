@@ -12,7 +12,8 @@ export function mergeOptions(parameters: ModelOptions, requested: ModelOptions):
 
 /** The options an engine samples by, every default filled in. */
 export function samplingOf(options: ModelOptions): SamplingOptions {
-  const pick = <K extends keyof SamplingOptions>(key: K): SamplingOptions[K] => options[key] ?? defaultOptions[key]
+  const pick = <K extends keyof SamplingOptions>(key: K): SamplingOptions[K] =>
+    options[key] ?? defaultOptions[key]
   return {
     num_keep: pick('num_keep'),
     seed: pick('seed'),

@@ -138,7 +138,8 @@ export function createPool(options: PoolOptions): Pool {
     instance.exited.then((exit) => {
       instances.delete(entryId)
       const crash = exit.kind === 'closed' ? undefined : exit.reason
-      if (crash !== undefined) log.error({ model: wish.modelName, kind: exit.kind, reason: crash }, 'engine ended')
+      if (crash !== undefined)
+        log.error({ model: wish.modelName, kind: exit.kind, reason: crash }, 'engine ended')
       const comesBack = ended(state, entryId, clock.now(), crash) && !state.closed
       step()
       if (comesBack) revive(wish)
@@ -151,7 +152,10 @@ export function createPool(options: PoolOptions): Pool {
       (lease) => lease.release(),
       (error) => {
         if (!shutdown.signal.aborted) {
-          log.warn({ model: wish.modelName, reason: asDroverError(error).message }, 'crashed model was not restarted')
+          log.warn(
+            { model: wish.modelName, reason: asDroverError(error).message },
+            'crashed model was not restarted',
+          )
         }
       },
     )
@@ -213,7 +217,9 @@ export function createPool(options: PoolOptions): Pool {
     const loading = [...launches.values()]
     for (const { abort } of loading) abort.abort(error)
     await Promise.allSettled(loading.map(({ finished }) => finished))
-    const closing = await Promise.allSettled([...instances.values()].map((instance) => instance.close({ drainMs })))
+    const closing = await Promise.allSettled(
+      [...instances.values()].map((instance) => instance.close({ drainMs })),
+    )
     for (const result of closing) {
       if (result.status === 'rejected') log.error({ reason: String(result.reason) }, 'an engine did not stop')
     }

@@ -1,5 +1,11 @@
 import type { EngineInstance } from '../engines/index.ts'
-import { DroverError, defaultOptions, type InferenceRequest, type Message, type ModelOptions } from '../inference/index.ts'
+import {
+  DroverError,
+  defaultOptions,
+  type InferenceRequest,
+  type Message,
+  type ModelOptions,
+} from '../inference/index.ts'
 import { compileTemplate, type PromptTemplate } from '../prompts/index.ts'
 import type { ResolvedModel } from './resolve.ts'
 
@@ -23,7 +29,12 @@ export function renderRequest(request: InferenceRequest, model: ResolvedModel, h
   }
   if (request.kind === 'generate' && request.suffix) {
     const template = templateOf(request, model)
-    return { text: template.renderInsert(request.prompt, request.suffix), images: [], template, structured: false }
+    return {
+      text: template.renderInsert(request.prompt, request.suffix),
+      images: [],
+      template,
+      structured: false,
+    }
   }
   const template = templateOf(request, model)
   const messages = messagesOf(request, model)

@@ -41,9 +41,11 @@ export function createResolver(store: ModelStore): (name: string) => Promise<Res
 export function checkCapabilities(request: InferenceRequest, model: ResolvedModel): void {
   const { capabilities, stored } = model.description
   const has = (capability: Capability) => capabilities.includes(capability)
-  if (!has('completion')) throw new DroverError('unsupported', `"${request.model}" does not support ${request.kind}`)
+  if (!has('completion'))
+    throw new DroverError('unsupported', `"${request.model}" does not support ${request.kind}`)
   const missing: Capability[] = []
-  if (request.kind === 'chat' && request.tools && request.tools.length > 0 && !has('tools')) missing.push('tools')
+  if (request.kind === 'chat' && request.tools && request.tools.length > 0 && !has('tools'))
+    missing.push('tools')
   if (request.kind === 'generate' && request.suffix && !has('insert')) missing.push('insert')
   if (carriesImages(request) && !has('vision')) missing.push('vision')
   if (missing.length > 0) {

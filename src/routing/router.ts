@@ -13,13 +13,13 @@ import {
 import type { ModelStore, StoredModel } from '../models/index.ts'
 import { createOutputParser } from '../prompts/index.ts'
 import type { LoadedModel, Router } from './contract.ts'
+import { embedInputs } from './embed.ts'
 import type { LoadWish } from './lifecycle/index.ts'
 import { maxTokensOf, mergeOptions, samplingOf } from './options.ts'
 import type { Lease, Pool } from './pool.ts'
 import { fitPrompt, type RenderedPrompt, renderRequest, thinkOf } from './render.ts'
 import { checkCapabilities, createResolver, type ResolvedModel } from './resolve.ts'
 import { type StreamEnd, streamCompletion, streamFormattedThinking } from './stream.ts'
-import { embedInputs } from './embed.ts'
 
 export interface RouterOptions {
   store: ModelStore
@@ -79,7 +79,11 @@ export function createRouter({ store, pool, wishOf, clock }: RouterOptions): Rou
     }
   }
 
-  async function acquire(wish: LoadWish, keepAliveMs: number | undefined, signal: AbortSignal): Promise<Lease> {
+  async function acquire(
+    wish: LoadWish,
+    keepAliveMs: number | undefined,
+    signal: AbortSignal,
+  ): Promise<Lease> {
     const lease = await pool.acquire(wish, signal)
     if (keepAliveMs !== undefined) pool.keepAlive(wish.key, keepAliveMs)
     return lease
@@ -188,10 +192,22 @@ function startStream(
   const parseThinking = Boolean(thinkOf(request, model)) && template.thinkTags !== undefined
   const tools = request.kind === 'chat' ? (request.tools ?? []) : []
   const createParser = (prompt: string) => createOutputParser({ template, prompt, parseThinking, tools })
-  if (completion.format !== undefined && parseThinking && template.thinkTags && typeof completion.prompt === 'string') {
+  if (
+    completion.format !== undefined &&
+    parseThinking &&
+    template.thinkTags &&
+    typeof completion.prompt === 'string'
+  ) {
     const { format, ...free } = completion
     const prompt = completion.prompt
-    return streamFormattedThinking(instance, { ...free, prompt }, format, createParser, template.thinkTags.close, signal)
+    return streamFormattedThinking(
+      instance,
+      { ...free, prompt },
+      format,
+      createParser,
+      template.thinkTags.close,
+      signal,
+    )
   }
   const parser = parseThinking || tools.length > 0 ? createParser(rendered.text) : undefined
   return streamCompletion(instance, completion, parser, signal)
@@ -206,7 +222,8 @@ async function contextOf(
 ): Promise<number[] | undefined> {
   if (request.kind !== 'generate' || request.raw) return undefined
   const { prompt } = completion
-  const promptTokens = typeof prompt === 'string' ? await instance.tokenize(prompt, { addSpecial: false }) : prompt
+  const promptTokens =
+    typeof prompt === 'string' ? await instance.tokenize(prompt, { addSpecial: false }) : prompt
   return [...promptTokens, ...end.outputTokens]
 }
 

@@ -1,4 +1,9 @@
-import type { CompletionRequest, EngineDoneEvent, EngineInstance, EngineTokenEvent } from '../engines/index.ts'
+import type {
+  CompletionRequest,
+  EngineDoneEvent,
+  EngineInstance,
+  EngineTokenEvent,
+} from '../engines/index.ts'
 import type { InferenceEvent, OutputFormat, Usage } from '../inference/index.ts'
 import type { OutputParser, OutputPiece } from '../prompts/index.ts'
 

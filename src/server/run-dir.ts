@@ -1,12 +1,16 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { randomHex } from '../core/index.ts'
 
 const prefix = 'drover-'
 
-/** A folder for sockets and temporary files of this process; its name says whose it is. */
-export function createRunDir(): Promise<string> {
-  return mkdtemp(join(tmpdir(), `${prefix}${process.pid}-`))
+/**
+ * Where sockets and temporary files of this process lie; the name says whose they are, and cannot be guessed. An
+ * engine that needs the folder makes it.
+ */
+export function runDirPath(): string {
+  return join(tmpdir(), `${prefix}${process.pid}-${randomHex(8)}`)
 }
 
 /** Removes folders that processes which no longer live have left behind. */

@@ -3,7 +3,12 @@ import type { FastifyInstance } from 'fastify'
 import { createApi } from '../api/index.ts'
 import type { Config } from '../config/index.ts'
 import { systemClock } from '../core/index.ts'
-import { createEmbeddedEngine, createLlamaCppEngine, type Engine, type EngineDevice } from '../engines/index.ts'
+import {
+  createEmbeddedEngine,
+  createLlamaCppEngine,
+  type Engine,
+  type EngineDevice,
+} from '../engines/index.ts'
 import { type ModelStore, openStore } from '../models/index.ts'
 import type { Logger } from '../observability/index.ts'
 import { createPool, createRouter, type Router } from '../routing/index.ts'
@@ -11,7 +16,7 @@ import { importDemoModel } from './demo.ts'
 import { chooseEngine } from './engine-choice.ts'
 import { createMemoryReader } from './memory.ts'
 import { wishOf } from './plan-load.ts'
-import { createRunDir, sweepRunDirs } from './run-dir.ts'
+import { runDirPath, sweepRunDirs } from './run-dir.ts'
 
 /** The version of Ollama's API that Drover speaks; clients switch features on by it. */
 export const ollamaVersion = '0.33.0'
@@ -39,19 +44,28 @@ export interface ServerOptions {
 }
 
 /** Starts a gateway and its worker in this process. Throws, with nothing left behind, when it cannot serve. */
-export async function startServer(config: Config, { log, demo, warnings }: ServerOptions): Promise<RunningServer> {
+export async function startServer(
+  config: Config,
+  { log, demo, warnings }: ServerOptions,
+): Promise<RunningServer> {
   for (const warning of warnings) log.warn({}, warning)
   await sweepRunDirs()
-  const runDir = await createRunDir()
+  const runDir = runDirPath()
   try {
     const store = await openStore({ root: config.modelsDir, log })
     const demoModel = demo ? (await importDemoModel(store)).displayName : undefined
     const router = createWorker(config, store, runDir, log)
-    const api = createApi({ router, store, version: ollamaVersion, log, config: {
-      listenHost: config.host.address,
-      origins: config.origins,
-      maxBodyBytes: config.maxBodyBytes,
-    } })
+    const api = createApi({
+      router,
+      store,
+      version: ollamaVersion,
+      log,
+      config: {
+        listenHost: config.host.address,
+        origins: config.origins,
+        maxBodyBytes: config.maxBodyBytes,
+      },
+    })
     const address = await listen(api, config)
     return { ...running(api, router, runDir), address, ...(demoModel !== undefined && { demoModel }) }
   } catch (error) {
@@ -116,7 +130,8 @@ async function listen(api: FastifyInstance, { host }: Config): Promise<string> {
       throw new Error(`${where} is in use, perhaps by Ollama or another Drover: stop it, or set OLLAMA_HOST`)
     }
     if (code === 'EACCES') throw new Error(`${where} may not be used by this user: take a port from 1024 on`)
-    if (code === 'EADDRNOTAVAIL') throw new Error(`${where} is no address of this machine: correct OLLAMA_HOST`)
+    if (code === 'EADDRNOTAVAIL')
+      throw new Error(`${where} is no address of this machine: correct OLLAMA_HOST`)
     throw error
   }
 }
@@ -129,7 +144,11 @@ async function lastWords(api: FastifyInstance): Promise<void> {
   systemClock.after(lastWordsMs, () => api.server.closeAllConnections())
 }
 
-function running(api: FastifyInstance, router: Router, runDir: string): Pick<RunningServer, 'close' | 'closed'> {
+function running(
+  api: FastifyInstance,
+  router: Router,
+  runDir: string,
+): Pick<RunningServer, 'close' | 'closed'> {
   const { promise: closed, resolve } = Promise.withResolvers<void>()
   let closing: Promise<unknown> | undefined
   const close = async ({ drainMs }: { drainMs: number }) => {

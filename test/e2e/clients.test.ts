@@ -24,7 +24,11 @@ describe('the ollama client', () => {
 
   it('streams a chat', async () => {
     let text = ''
-    const stream = await client().chat({ model: 'drover', messages: user('What is the capital of France?'), stream: true })
+    const stream = await client().chat({
+      model: 'drover',
+      messages: user('What is the capital of France?'),
+      stream: true,
+    })
     for await (const part of stream) text += part.message.content
     expect(text).toContain('Paris')
   })
@@ -33,9 +37,17 @@ describe('the ollama client', () => {
     const tools = [{ type: 'function', function: weather }]
     const messages = user('What is the weather in Paris?')
     const first = await client().chat({ model: 'drover', messages, tools, think: false })
-    expect(first.message.tool_calls?.[0]?.function).toMatchObject({ name: 'get_weather', arguments: { city: 'Paris' } })
+    expect(first.message.tool_calls?.[0]?.function).toMatchObject({
+      name: 'get_weather',
+      arguments: { city: 'Paris' },
+    })
     const reply = { role: 'tool', content: 'sunny', tool_name: 'get_weather' }
-    const second = await client().chat({ model: 'drover', messages: [...messages, first.message, reply], tools, think: false })
+    const second = await client().chat({
+      model: 'drover',
+      messages: [...messages, first.message, reply],
+      tools,
+      think: false,
+    })
     expect(second.message.content.toLowerCase()).toContain('sunny')
   })
 
@@ -67,7 +79,11 @@ describe('the ollama client', () => {
         for await (const _ of stream) ollama.abort()
       })(),
     ).rejects.toMatchObject({ name: 'AbortError' })
-    const answer = await client().chat({ model: 'drover', messages: user('What is the capital of Italy?'), think: false })
+    const answer = await client().chat({
+      model: 'drover',
+      messages: user('What is the capital of Italy?'),
+      think: false,
+    })
     expect(answer.message.content).toContain('Rome')
   })
 })
@@ -109,7 +125,8 @@ describe('the openai client', () => {
   it('answers by a JSON schema', async () => {
     const answer = await client().chat.completions.create({
       model: 'drover',
-      messages: user('What is the capital of Japan?'),
+      messages: user('What is the capital of Japan? Answer in JSON.'),
+      max_tokens: 100,
       reasoning_effort: 'none',
       temperature: 0,
       response_format: {
@@ -124,11 +141,17 @@ describe('the openai client', () => {
   })
 
   it('completes text, lists models and tells errors apart', async () => {
-    const completion = await client().completions.create({ model: 'drover', prompt: 'What is the capital of France?', temperature: 0 })
+    const completion = await client().completions.create({
+      model: 'drover',
+      prompt: 'What is the capital of France?',
+      temperature: 0,
+    })
     expect(completion.choices[0]?.text).toContain('Paris')
     const ids = (await client().models.list()).data.map((model) => model.id)
     expect(ids).toContain('drover:latest')
-    await expect(client().chat.completions.create({ model: 'nope', messages: user('Hi') })).rejects.toMatchObject({
+    await expect(
+      client().chat.completions.create({ model: 'nope', messages: user('Hi') }),
+    ).rejects.toMatchObject({
       status: 404,
       type: 'not_found_error',
     })

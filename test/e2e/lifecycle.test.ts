@@ -3,17 +3,24 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openStore } from '../../src/models/index.ts'
-import { quietLog } from '../support/quiet-log.ts'
 import { writeSyntheticGguf } from '../../tools/synthetic.ts'
 import { descendants, getJson, ndjson, post, startDrover, type TestDrover, until } from '../support/drover.ts'
 import { bothEngines, engineEnv } from '../support/engines.ts'
+import { quietLog } from '../support/quiet-log.ts'
 
 /** A store with the small models `one`, `two` and `three` in it. */
 async function storeOfThree(modelsDir: string): Promise<void> {
   const store = await openStore({ root: modelsDir, log: quietLog })
   for (const [index, name] of ['one', 'two', 'three'].entries()) {
     const path = join(modelsDir, `${name}.gguf`)
-    await writeSyntheticGguf(path, { architecture: 'llama', layers: 2, dim: 64, heads: 2, context: 8192, seed: index + 1 })
+    await writeSyntheticGguf(path, {
+      architecture: 'llama',
+      layers: 2,
+      dim: 64,
+      heads: 2,
+      context: 8192,
+      seed: index + 1,
+    })
     await store.importGguf(name, { path })
     await rm(path)
   }
@@ -42,7 +49,13 @@ describe.each(bothEngines)('the lifecycle of models on the %s engine', (engine) 
   })
 
   const generate = (model: string, more: object = {}) =>
-    post(`${drover.url}/api/generate`, { model, prompt: 'hello', stream: false, ...more, options: { num_predict: 4, ...('options' in more ? (more.options as object) : {}) } })
+    post(`${drover.url}/api/generate`, {
+      model,
+      prompt: 'hello',
+      stream: false,
+      ...more,
+      options: { num_predict: 4, ...('options' in more ? (more.options as object) : {}) },
+    })
   const running = async () => (await getJson<{ models: Running[] }>(`${drover.url}/api/ps`)).models
   const names = async () => (await running()).map((model) => model.name)
   const unloadAll = async () => {
@@ -97,7 +110,12 @@ describe.each(bothEngines)('the lifecycle of models on the %s engine', (engine) 
     await generate('one')
     const response = await fetch(`${drover.url}/api/generate`, {
       method: 'POST',
-      body: JSON.stringify({ model: 'one', prompt: 'hello', raw: true, options: { num_predict: 4000, num_ctx: 8192 } }),
+      body: JSON.stringify({
+        model: 'one',
+        prompt: 'hello',
+        raw: true,
+        options: { num_predict: 4000, num_ctx: 8192 },
+      }),
     })
     expect(response.status).toBe(200)
     let text = ''
@@ -121,7 +139,9 @@ describe.each(bothEngines)('the lifecycle of models on the %s engine', (engine) 
     }
     const answer = await generate('three')
     expect(answer.status).toBe(500)
-    expect(JSON.parse(answer.text).error).toMatch(/keeps crashing: 3 times in the last 5 minutes, last because: .*SIGKILL/)
+    expect(JSON.parse(answer.text).error).toMatch(
+      /keeps crashing: 3 times in the last 5 minutes, last because: .*SIGKILL/,
+    )
     expect(drover.output()).toMatch(/keeps crashing/)
   })
 })

@@ -1,14 +1,23 @@
+import { chmod, mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { connect } from 'node:net'
-import { chmod, mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { openStore } from '../../src/models/index.ts'
-import { quietLog } from '../support/quiet-log.ts'
 import { writeSyntheticGguf } from '../../tools/synthetic.ts'
-import { descendants, getJson, isAlive, post, runDrover, startDrover, type TestDrover, until } from '../support/drover.ts'
+import {
+  descendants,
+  getJson,
+  isAlive,
+  post,
+  runDrover,
+  startDrover,
+  type TestDrover,
+  until,
+} from '../support/drover.ts'
 import { bothEngines, engineEnv } from '../support/engines.ts'
+import { quietLog } from '../support/quiet-log.ts'
 
 const started: TestDrover[] = []
 const folders: string[] = []
@@ -39,7 +48,14 @@ async function storeOfTalker(): Promise<string> {
   const modelsDir = await temporaryFolder()
   const store = await openStore({ root: modelsDir, log: quietLog })
   const path = join(modelsDir, 'talker.gguf')
-  await writeSyntheticGguf(path, { architecture: 'llama', layers: 2, dim: 64, heads: 2, context: 8192, seed: 5 })
+  await writeSyntheticGguf(path, {
+    architecture: 'llama',
+    layers: 2,
+    dim: 64,
+    heads: 2,
+    context: 8192,
+    seed: 5,
+  })
   await store.importGguf('talker', { path })
   return modelsDir
 }
@@ -58,7 +74,11 @@ describe.each(bothEngines)('shutting down with the %s engine', (engine) => {
   })
 
   it('a second SIGTERM hurries', async () => {
-    const drover = await start({ modelsDir: await storeOfTalker(), demo: false, env: await engineEnv(engine) })
+    const drover = await start({
+      modelsDir: await storeOfTalker(),
+      demo: false,
+      env: await engineEnv(engine),
+    })
     const body = { model: 'talker', prompt: 'x', raw: true, options: { num_predict: 50_000, num_ctx: 8192 } }
     const answer = post(`${drover.url}/api/generate`, body).catch((error) => error)
     await until('the model is loaded', 30_000, () => drover.output().includes('model loaded'))
@@ -95,7 +115,10 @@ describe('a machine that is not as it should be', () => {
     await new Promise((resolve) => squatter.once('listening', resolve))
     const address = squatter.address()
     const port = typeof address === 'object' ? address?.port : 0
-    const { code, stderr } = await runDrover(['serve'], { OLLAMA_HOST: `127.0.0.1:${port}`, HOME: await temporaryFolder() })
+    const { code, stderr } = await runDrover(['serve'], {
+      OLLAMA_HOST: `127.0.0.1:${port}`,
+      HOME: await temporaryFolder(),
+    })
     squatter.close()
     expect(code).toBe(1)
     expect(stderr).toMatch(new RegExp(`127\\.0\\.0\\.1:${port} is in use`))
@@ -105,7 +128,11 @@ describe('a machine that is not as it should be', () => {
     const folder = await temporaryFolder()
     const file = join(folder, 'models')
     await writeFile(file, 'not a folder')
-    const { code, stderr } = await runDrover(['serve', '--demo'], { OLLAMA_HOST: '127.0.0.1:0', OLLAMA_MODELS: file, HOME: folder })
+    const { code, stderr } = await runDrover(['serve', '--demo'], {
+      OLLAMA_HOST: '127.0.0.1:0',
+      OLLAMA_MODELS: file,
+      HOME: folder,
+    })
     expect(code).toBe(1)
     expect(stderr).toContain(file)
   })
@@ -124,7 +151,14 @@ describe('a machine that is not as it should be', () => {
     const drover = await start({ env: { DROVER_ENGINE: 'embedded' } })
     const store = await openStore({ root: drover.modelsDir, log: quietLog })
     const path = join(drover.modelsDir, 'broken.gguf')
-    await writeSyntheticGguf(path, { architecture: 'llama', layers: 2, dim: 64, heads: 2, context: 512, seed: 9 })
+    await writeSyntheticGguf(path, {
+      architecture: 'llama',
+      layers: 2,
+      dim: 64,
+      heads: 2,
+      context: 512,
+      seed: 9,
+    })
     const stored = await store.importGguf('broken', { path })
     await truncate(stored.modelPath, 5000)
     const answer = await post(`${drover.url}/api/generate`, { model: 'broken', prompt: 'x' })
@@ -138,7 +172,14 @@ describe('a machine that is not as it should be', () => {
     const drover = await start({ env: { DROVER_ENGINE: 'embedded' } })
     const store = await openStore({ root: drover.modelsDir, log: quietLog })
     const path = join(drover.modelsDir, 'small.gguf')
-    await writeSyntheticGguf(path, { architecture: 'llama', layers: 2, dim: 64, heads: 2, context: 512, seed: 9 })
+    await writeSyntheticGguf(path, {
+      architecture: 'llama',
+      layers: 2,
+      dim: 64,
+      heads: 2,
+      context: 512,
+      seed: 9,
+    })
     const stored = await store.importGguf('huge', { path })
     await writeSyntheticGguf(
       stored.modelPath,
@@ -171,30 +212,60 @@ describe('clients that misbehave', () => {
   })
 
   it('one that never reads holds up nobody else', async () => {
-    const drover = await start({ modelsDir: await storeOfTalker(), demo: false, env: { DROVER_ENGINE: 'embedded', OLLAMA_NUM_PARALLEL: '2' } })
+    const drover = await start({
+      modelsDir: await storeOfTalker(),
+      demo: false,
+      env: { DROVER_ENGINE: 'embedded', OLLAMA_NUM_PARALLEL: '2' },
+    })
     const { port } = new URL(drover.url)
-    const body = JSON.stringify({ model: 'talker', prompt: 'x', raw: true, options: { num_predict: 40_000, num_ctx: 8192 } })
+    const body = JSON.stringify({
+      model: 'talker',
+      prompt: 'x',
+      raw: true,
+      options: { num_predict: 40_000, num_ctx: 8192 },
+    })
     const socket = connect(Number(port), '127.0.0.1')
     socket.pause()
-    socket.write(`POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+    socket.write(
+      `POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    )
     await until('the model is loaded', 30_000, () => drover.output().includes('model loaded'))
-    const other = await post(`${drover.url}/api/generate`, { model: 'talker', prompt: 'x', stream: false, options: { num_predict: 20 } })
+    const other = await post(`${drover.url}/api/generate`, {
+      model: 'talker',
+      prompt: 'x',
+      stream: false,
+      options: { num_predict: 20 },
+    })
     expect(other.status).toBe(200)
     socket.destroy()
   })
 
   it('one that goes away frees its slot within a second', async () => {
-    const drover = await start({ modelsDir: await storeOfTalker(), demo: false, env: { DROVER_ENGINE: 'embedded', OLLAMA_NUM_PARALLEL: '1' } })
+    const drover = await start({
+      modelsDir: await storeOfTalker(),
+      demo: false,
+      env: { DROVER_ENGINE: 'embedded', OLLAMA_NUM_PARALLEL: '1' },
+    })
     const abort = new AbortController()
     const response = await fetch(`${drover.url}/api/generate`, {
       method: 'POST',
-      body: JSON.stringify({ model: 'talker', prompt: 'x', raw: true, options: { num_predict: 40_000, num_ctx: 8192 } }),
+      body: JSON.stringify({
+        model: 'talker',
+        prompt: 'x',
+        raw: true,
+        options: { num_predict: 40_000, num_ctx: 8192 },
+      }),
       signal: abort.signal,
     })
     await response.body?.getReader().read()
     abort.abort()
     const begun = Date.now()
-    const next = await post(`${drover.url}/api/generate`, { model: 'talker', prompt: 'x', stream: false, options: { num_predict: 1 } })
+    const next = await post(`${drover.url}/api/generate`, {
+      model: 'talker',
+      prompt: 'x',
+      stream: false,
+      options: { num_predict: 1 },
+    })
     expect(next.status).toBe(200)
     expect(Date.now() - begun).toBeLessThan(1000)
   })

@@ -105,8 +105,14 @@ export async function runDrover(
 }
 
 /** Posts JSON and reads the whole answer. */
-export async function post(url: string, body: unknown): Promise<{ status: number; text: string; headers: Headers }> {
-  const response = await fetch(url, { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body) })
+export async function post(
+  url: string,
+  body: unknown,
+): Promise<{ status: number; text: string; headers: Headers }> {
+  const response = await fetch(url, {
+    method: 'POST',
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  })
   return { status: response.status, text: await response.text(), headers: response.headers }
 }
 
@@ -142,7 +148,11 @@ export function isAlive(pid: number): boolean {
 }
 
 /** Waits until `condition` holds, or throws after `timeoutMs` saying what was waited for. */
-export async function until(what: string, timeoutMs: number, condition: () => boolean | Promise<boolean>): Promise<void> {
+export async function until(
+  what: string,
+  timeoutMs: number,
+  condition: () => boolean | Promise<boolean>,
+): Promise<void> {
   const endsAt = Date.now() + timeoutMs
   while (!(await condition())) {
     if (Date.now() > endsAt) throw new Error(`not within ${timeoutMs} ms: ${what}`)

@@ -18,7 +18,7 @@ import numpy
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 VOCABULARY_SIZE = 2048
-SPACED_WORDS = 288
+SPACED_WORDS = 160
 SPECIAL_TOKENS = [
     "<|endoftext|>",
     "<|im_start|>",

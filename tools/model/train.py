@@ -20,7 +20,7 @@ from torch import nn
 
 SHAPE = {
     "dim": 256,
-    "layers": 6,
+    "layers": 4,
     "heads": 8,
     "kv_heads": 4,
     "ffn": 704,
@@ -201,7 +201,7 @@ def main():
     parser.add_argument("--tokens", type=int, default=4096, help="tokens per batch")
     parser.add_argument("--rate", type=float, default=1.0, help="scale of both learning rates")
     parser.add_argument("--resume", type=pathlib.Path, help="a checkpoint.pt to go on from")
-    parser.add_argument("--decay", type=float, default=0.6, help="share of the time over which the rates fall to zero")
+    parser.add_argument("--decay", type=float, default=1.0, help="share of the time over which the rates fall to zero")
     parser.add_argument("--seed", type=int, default=1)
     for key in ("dim", "layers", "ffn", "heads", "kv_heads"):
         parser.add_argument(f"--{key}", type=int, default=SHAPE[key])

@@ -44,7 +44,7 @@ export function createBatch(context: LlamaContext, limits: AnswerLimits, output:
   const cancelled = new Set<number>()
   let steps = 0
   let slice = leastSlice
-  let wake = () => {}
+  let wake: () => void = () => undefined
   void run()
 
   return {
@@ -57,7 +57,9 @@ export function createBatch(context: LlamaContext, limits: AnswerLimits, output:
       wake()
     },
     acknowledge(id, events) {
-      answers().find((answer) => answer.id === id)?.acknowledge(events)
+      answers()
+        .find((answer) => answer.id === id)
+        ?.acknowledge(events)
       wake()
     },
   }

@@ -2,8 +2,8 @@
 import type { Token } from 'node-llama-cpp'
 import type { CompletionRequest } from '../contract.ts'
 import { type Batch, createBatch } from './batch.ts'
-import { createGrammarCache, type GrammarCache } from './grammar.ts'
 import { embedAll } from './embed.ts'
+import { createGrammarCache, type GrammarCache } from './grammar.ts'
 import { disposeModel, type LoadedModel, loadModel } from './model.ts'
 import { prepare } from './prepare.ts'
 import { type FromChild, type Question, type ToChild, toWire } from './protocol.ts'
@@ -98,13 +98,13 @@ async function generate(id: number, request: CompletionRequest): Promise<void> {
 async function answer(id: number, question: Question): Promise<void> {
   try {
     if (!running) throw new Error('no model is loaded')
-    send({ type: 'answer', id, value: await valueOf(question, running) })
+    send({ type: 'answer', id, value: await answerTo(question, running) })
   } catch (error) {
     send({ type: 'failed', id, error: toWire(error) })
   }
 }
 
-function valueOf(question: Question, { loaded, vocabulary, contextLength }: Running): unknown {
+function answerTo(question: Question, { loaded, vocabulary, contextLength }: Running): unknown {
   if (question.kind === 'tokenize') return vocabulary.tokenize(question.text, question.addSpecial)
   if (question.kind === 'detokenize') return vocabulary.detokenize(question.tokens as Token[])
   return embedAll(question.inputs, loaded, vocabulary, contextLength)

@@ -4,7 +4,12 @@ import type { Discovery } from './protocol.ts'
 
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
 
-const llama = await getLlama({ build: 'never', skipDownload: true, maxThreads: 1, logLevel: LlamaLogLevel.disabled })
+const llama = await getLlama({
+  build: 'never',
+  skipDownload: true,
+  maxThreads: 1,
+  logLevel: LlamaLogLevel.disabled,
+})
 const names = llama.gpu === false ? [] : await llama.getGpuDeviceNames()
 const vram = names.length > 0 ? await llama.getVramState() : { total: 0, free: 0 }
 const discovery: Discovery = {

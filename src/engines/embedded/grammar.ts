@@ -30,7 +30,9 @@ async function compile(llama: Llama, format: OutputFormat): Promise<LlamaGrammar
   try {
     if (format === 'json') return await llama.createGrammar({ grammar: jsonObjectGrammar })
     // The library reads any JSON Schema and refuses what it does not know, whatever its type says.
-    return await llama.createGrammarForJsonSchema(format as Parameters<Llama['createGrammarForJsonSchema']>[0])
+    return await llama.createGrammarForJsonSchema(
+      format as Parameters<Llama['createGrammarForJsonSchema']>[0],
+    )
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new DroverError('invalid_format', `invalid format: the schema gives no usable grammar: ${reason}`, {

@@ -35,12 +35,17 @@ async function discover(): Promise<EngineProbe> {
   }
   const { child, exited, output } = startProcess('discover')
   const timer = setTimeout(() => child.kill('SIGKILL'), probeTimeoutMs)
-  const found = new Promise<Discovery>((resolve) => child.once('message', (message) => resolve(message as Discovery)))
+  const found = new Promise<Discovery>((resolve) =>
+    child.once('message', (message) => resolve(message as Discovery)),
+  )
   const discovery = await Promise.race([found, exited.then(() => undefined)])
   clearTimeout(timer)
   if (!discovery) {
     const reason = output().trim().split('\n').at(-1)
-    return { available: false, reason: `node-llama-cpp does not start here: ${reason || 'it gave no reason'}` }
+    return {
+      available: false,
+      reason: `node-llama-cpp does not start here: ${reason || 'it gave no reason'}`,
+    }
   }
   const version = discovery.llamaCpp
   return { available: true, version, path, devices: discovery.devices, flags: new Set() }
@@ -54,7 +59,10 @@ async function launch(
 ): Promise<EngineInstance> {
   signal.throwIfAborted()
   if (spec.projectorPaths.length > 0) {
-    throw new DroverError('load_failed', `${spec.modelName} has a projector, which the embedded engine cannot run`)
+    throw new DroverError(
+      'load_failed',
+      `${spec.modelName} has a projector, which the embedded engine cannot run`,
+    )
   }
   let alive: () => void = () => undefined
   const engineProcess = startProcess('child', () => alive())
@@ -80,7 +88,12 @@ async function launch(
       exited.then(({ code, signal: killedBy }) => {
         const how = killedBy ? `signal ${killedBy}` : `exit code ${code}`
         const words = output().trim().split('\n').slice(-3).join('; ')
-        reject(new DroverError('engine_crashed', `the engine died while loading ${spec.modelName} (${how}): ${words}`))
+        reject(
+          new DroverError(
+            'engine_crashed',
+            `the engine died while loading ${spec.modelName} (${how}): ${words}`,
+          ),
+        )
       })
       child.send({ type: 'load', spec, threads: spec.threads ?? defaultThreads() })
     })

@@ -22,7 +22,8 @@ export async function evaluateLogprob(
   const [output] = await sequence.controlledEvaluate([
     [before, { generateNext: { logits, totalLogitWeight: true, options: { temperature: 0 } } }],
   ])
-  if (!output?.next.logits || output.next.totalLogitWeight === undefined) throw new Error('no logits came back')
+  if (!output?.next.logits || output.next.totalLogitWeight === undefined)
+    throw new Error('no logits came back')
 
   // log softmax: the weight is the sum of exp(logit - highest), and the highest comes first.
   const entries = [...output.next.logits]

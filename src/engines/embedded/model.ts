@@ -80,7 +80,11 @@ function createContext(model: LlamaModel, spec: InstanceSpec, threads: number): 
 }
 
 /** Encoders see a text as one whole, so the batch has to hold the longest. */
-function createEmbedder(model: LlamaModel, spec: InstanceSpec, threads: number): Promise<LlamaEmbeddingContext> {
+function createEmbedder(
+  model: LlamaModel,
+  spec: InstanceSpec,
+  threads: number,
+): Promise<LlamaEmbeddingContext> {
   // The library refuses an input that fills its context to the last token.
   const contextSize = spec.contextLength + 1
   return model.createEmbeddingContext({ contextSize, batchSize: contextSize, threads })

@@ -14,7 +14,10 @@ export interface EngineProcess {
 }
 
 /** Starts one of this folder's programs in a process of its own, with a channel for structured messages. */
-export function startProcess(program: 'child' | 'discover', onOutput: () => void = () => undefined): EngineProcess {
+export function startProcess(
+  program: 'child' | 'discover',
+  onOutput: () => void = () => undefined,
+): EngineProcess {
   const child = fork(fileURLToPath(new URL(`./${program}.ts`, import.meta.url)), [], {
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

@@ -1,5 +1,11 @@
 import { DroverError, type ErrorCode } from '../../inference/index.ts'
-import type { CompletionRequest, EngineDevice, EngineEvent, InstanceMemory, InstanceSpec } from '../contract.ts'
+import type {
+  CompletionRequest,
+  EngineDevice,
+  EngineEvent,
+  InstanceMemory,
+  InstanceSpec,
+} from '../contract.ts'
 
 /**
  * Events of one request that may be on their way to its reader. A request whose reader is slower waits for it,

@@ -40,7 +40,10 @@ function firstStop(text: string, stops: readonly string[]): { index: number; sto
   let first: { index: number; stop: string } | undefined
   for (const stop of stops) {
     const index = text.indexOf(stop)
-    if (index < 0 || (first && (index > first.index || (index === first.index && stop.length <= first.stop.length))))
+    if (
+      index < 0 ||
+      (first && (index > first.index || (index === first.index && stop.length <= first.stop.length)))
+    )
       continue
     first = { index, stop }
   }

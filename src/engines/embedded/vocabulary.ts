@@ -30,9 +30,11 @@ export function createVocabulary(model: LlamaModel): Vocabulary {
     if (type === tokenType.control || type === tokenType.userDefined || type === tokenType.unknown)
       return encoder.encode(piece)
     const byte = /^<0x([0-9A-F]{2})>$/.exec(piece)?.[1]
-    if (byte !== undefined && (type === tokenType.byte || kind !== 'gpt2')) return Uint8Array.of(Number.parseInt(byte, 16))
+    if (byte !== undefined && (type === tokenType.byte || kind !== 'gpt2'))
+      return Uint8Array.of(Number.parseInt(byte, 16))
     if (kind === 'gpt2') return decodeByteLevel(piece) ?? encoder.encode(piece)
-    if (kind === 'llama' || kind === 't5' || kind === 'gemma4') return encoder.encode(piece.replaceAll('\u2581', ' '))
+    if (kind === 'llama' || kind === 't5' || kind === 'gemma4')
+      return encoder.encode(piece.replaceAll('\u2581', ' '))
     return encoder.encode(model.detokenize([token], true))
   }
 
@@ -41,7 +43,8 @@ export function createVocabulary(model: LlamaModel): Vocabulary {
   return {
     tokenize(text, addSpecial) {
       const tokens = model.tokenize(text, true)
-      const addBos = addSpecial && special.shouldPrependBosToken && special.bos !== null && !beginsWithBos(tokens)
+      const addBos =
+        addSpecial && special.shouldPrependBosToken && special.bos !== null && !beginsWithBos(tokens)
       return addBos && special.bos !== null ? [special.bos, ...tokens] : tokens
     },
     detokenize: (tokens) => model.detokenize(tokens, true),

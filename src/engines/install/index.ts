@@ -1,6 +1,4 @@
-export { debianSource } from './debian.ts'
 export { githubSource } from './github.ts'
-export { homebrewSource } from './homebrew.ts'
 export {
   type InstalledEngine,
   installedServerPath,

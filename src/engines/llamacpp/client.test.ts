@@ -1,6 +1,8 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createEventSplitter, type ServerEvent } from './client.ts'
+import { createClient, createEventSplitter, type ServerEvent } from './client.ts'
 
 function split(bytes: Buffer, cuts: readonly number[]): ServerEvent[] {
   const events: ServerEvent[] = []
@@ -28,5 +30,45 @@ describe('the splitter of server-sent events', () => {
   it('passes over pings, other fields and the end mark', () => {
     const text = ': ping\n\nevent: x\ndata: {"a":1}\n\ndata: [DONE]\n\ndata: {"unfinished":'
     expect(split(Buffer.from(text), [])).toEqual([{ a: 1 }])
+  })
+})
+
+describe('the client', () => {
+  it('sends a request again when its kept connection turns out to be closed', async () => {
+    const served = new WeakSet<object>()
+    let dropped = 0
+    const server = createServer((request, response) => {
+      if (served.has(request.socket)) {
+        dropped++
+        request.socket.destroy()
+        return
+      }
+      served.add(request.socket)
+      response.end(request.url === '/stream' ? 'data: {"a":1}\n\n' : '{"b":2}')
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const client = createClient({ port: (server.address() as AddressInfo).port }, 'key', 1)
+    for (let round = 0; round < 3; round++) {
+      expect(await client.json('POST', '/json', {})).toEqual({ b: 2 })
+      const stream = client.stream('/stream', {})
+      expect(await stream.next()).toEqual([{ a: 1 }])
+      expect(await stream.next()).toBeUndefined()
+    }
+    expect(dropped).toBe(5)
+    await client.close()
+    server.close()
+  })
+
+  it('tells a server that breaks off in the middle of an answer', async () => {
+    const server = createServer((request, response) => {
+      response.write('data: {"a":1}\n\n', () => request.socket.destroy())
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const client = createClient({ port: (server.address() as AddressInfo).port }, 'key', 1)
+    const stream = client.stream('/stream', {})
+    expect(await stream.next()).toEqual([{ a: 1 }])
+    await expect(stream.next()).rejects.toThrow()
+    await client.close()
+    server.close()
   })
 })

@@ -52,12 +52,16 @@ export function createClient(endpoint: Endpoint, apiKey: string, connections: nu
 
   return {
     async json(method, path, body, signal) {
-      const response = await pool.request({
+      const options = {
         method,
         path,
         headers,
         ...(body !== undefined && { body: JSON.stringify(body) }),
         ...(signal && { signal }),
+      }
+      const response = await pool.request(options).catch((error) => {
+        if (isStaleConnection(error)) return pool.request(options)
+        throw error
       })
       const text = await response.body.text()
       if (response.statusCode >= 200 && response.statusCode < 300) return JSON.parse(text)
@@ -66,6 +70,15 @@ export function createClient(endpoint: Endpoint, apiKey: string, connections: nu
     stream: (path, body) => openStream(pool, { method: 'POST', path, headers, body: JSON.stringify(body) }),
     close: () => pool.destroy(),
   }
+}
+
+/**
+ * The server closes connections that were idle for 5 s or have served 100 requests; a request sent at that very
+ * moment finds its connection gone and may be sent again.
+ */
+function isStaleConnection(error: unknown): boolean {
+  const { code } = error as { code?: string }
+  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE'
 }
 
 function openStream(pool: Pool, options: Dispatcher.DispatchOptions): ServerStream {
@@ -86,7 +99,8 @@ function openStream(pool: Pool, options: Dispatcher.DispatchOptions): ServerStre
     notify()
   }
 
-  pool.dispatch(options, {
+  let retried = false
+  const handler: Dispatcher.DispatchHandler = {
     onRequestStart(started) {
       controller = started
       if (failure) started.abort(failure)
@@ -109,9 +123,12 @@ function openStream(pool: Pool, options: Dispatcher.DispatchOptions): ServerStre
       notify()
     },
     onResponseError(_controller, error) {
-      fail(error)
+      if (failure || retried || status !== 0 || !isStaleConnection(error)) return fail(error)
+      retried = true
+      pool.dispatch(options, handler)
     },
-  })
+  }
+  pool.dispatch(options, handler)
 
   return {
     async next() {

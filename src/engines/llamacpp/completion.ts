@@ -1,10 +1,11 @@
 import { DroverError, type Logprob, type TokenLogprob, type Usage } from '../../inference/index.ts'
 import type { CompletionRequest, EngineDoneEvent, EngineProgressEvent } from '../contract.ts'
-import type { ServerError, ServerEvent } from './client.ts'
 import { jsonObjectGrammar } from '../json-grammar.ts'
+import type { ServerError, ServerEvent } from './client.ts'
 
 /** What the running server said about the model. */
 export interface ModelFacts {
+  contextLength: number
   /** The BOS text, where the tokenizer adds one by itself. */
   addedBos: string | undefined
   /** What stands for an image in a prompt. */
@@ -33,7 +34,8 @@ export function completionBody(request: CompletionRequest, model: ModelFacts): R
     top_p: sampling.top_p,
     min_p: sampling.min_p,
     typical_p: sampling.typical_p,
-    repeat_last_n: Math.max(-1, sampling.repeat_last_n),
+    // Not every version takes -1 for the whole context.
+    repeat_last_n: sampling.repeat_last_n < 0 ? model.contextLength : sampling.repeat_last_n,
     repeat_penalty: sampling.repeat_penalty,
     presence_penalty: sampling.presence_penalty,
     frequency_penalty: sampling.frequency_penalty,

@@ -9,6 +9,7 @@ import type {
   InstanceSpec,
 } from '../contract.ts'
 import type { GuardedProcess } from '../process/index.ts'
+import { createSlotQueue } from '../slots.ts'
 import { errorFrom, type ServerClient, ServerError, type ServerEvent, type ServerStream } from './client.ts'
 import {
   completionBody,
@@ -20,7 +21,6 @@ import {
   toProgress,
 } from './completion.ts'
 import { decodeEmbedding } from './embedding.ts'
-import { createSlotQueue } from '../slots.ts'
 
 /** An aborted request whose slot the server still reports busy after this is no longer waited for. */
 const slotReleaseTimeoutMs = 30_000

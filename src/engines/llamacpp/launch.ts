@@ -234,6 +234,7 @@ async function serve(
     default_generation_settings?: { n_ctx?: number }
   }
   const model: ModelFacts = {
+    contextLength: props.default_generation_settings?.n_ctx ?? spec.contextLength,
     addedBos: (await addsBos(client)) ? props.bos_token : undefined,
     mediaMarker: props.media_marker ?? '<__media__>',
   }
@@ -246,7 +247,7 @@ async function serve(
     client,
     model,
     memory,
-    contextLength: props.default_generation_settings?.n_ctx ?? spec.contextLength,
+    contextLength: model.contextLength,
     slots: props.total_slots ?? spec.slots,
     explainExit: async () => {
       const { kind, reason } = await started.report('running')

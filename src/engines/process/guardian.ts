@@ -14,7 +14,7 @@ export interface Guardian {
 
 /**
  * Lines in: the group's number, then perhaps `exited`. End of input: TERM, up to 2 s of grace, KILL, delete.
- * `$@` are the paths to delete.
+ * `$@` are the paths to delete, and after a killed Drover the folder they lie in, once it is empty.
  */
 const script = `
 group=
@@ -33,6 +33,9 @@ if [ -n "$group" ] && kill -TERM "-$group" 2>/dev/null; then
   kill -KILL "-$group" 2>/dev/null
 fi
 [ $# -eq 0 ] || rm -rf -- "$@"
+if [ -n "$group" ]; then
+  for path in "$@"; do rmdir -- "\${path%/*}" 2>/dev/null; done
+fi
 `
 
 /**

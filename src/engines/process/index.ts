@@ -1,3 +1,2 @@
-export { type Guardian, startGuardian } from './guardian.ts'
 export { type GuardedProcess, type ProcessExit, spawnGuarded } from './spawn.ts'
 export { defaultThreads } from './threads.ts'

@@ -1,7 +1,17 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { DroverError } from '../../inference/index.ts'
-import { createLifecycle, ended, keepAlive, launched, launchFailed, release, request, settle, withdraw } from './decide.ts'
+import {
+  createLifecycle,
+  ended,
+  keepAlive,
+  launched,
+  launchFailed,
+  release,
+  request,
+  settle,
+  withdraw,
+} from './decide.ts'
 import type { Effect, LifecycleState, LoadOptions, LoadWish } from './state.ts'
 
 const gib = 2 ** 30
@@ -28,7 +38,10 @@ function machine(totalBytes: number, maxLoadedModels = 3) {
   let nowMs = 0
   const step = (): Effect[] => {
     const memory = () => {
-      const taken = [...state.entries.values()].reduce((sum, e) => sum + (e.phase === 'loading' ? 0 : e.bytes), 0)
+      const taken = [...state.entries.values()].reduce(
+        (sum, e) => sum + (e.phase === 'loading' ? 0 : e.bytes),
+        0,
+      )
       return { limitBytes: totalBytes, availableBytes: totalBytes - taken }
     }
     return settle(state, { nowMs, memory }, 5 * minute)
@@ -144,7 +157,9 @@ describe('the lifecycle of models', () => {
   it('keeps to the limit of loaded models', () => {
     const m = machine(100 * gib, 1)
     const first = loaded(m, wish('a', gib))
-    expect(only(m.ask(wish('b', gib)).effects, 'close')).toEqual([{ type: 'close', entryId: first, reason: 'evicted' }])
+    expect(only(m.ask(wish('b', gib)).effects, 'close')).toEqual([
+      { type: 'close', entryId: first, reason: 'evicted' },
+    ])
   })
 
   it('refuses a model that not even the empty machine could hold, with what it needs', () => {
@@ -210,13 +225,19 @@ describe('the lifecycle of models', () => {
   it('refuses more waiting requests than its limit with the words of Ollama', () => {
     const m = machine(4 * gib)
     for (let i = 0; i < 4; i++) m.ask(wish('a', gib))
-    expect(() => m.ask(wish('a', gib))).toThrow('server busy, please try again.  maximum pending requests exceeded')
+    expect(() => m.ask(wish('a', gib))).toThrow(
+      'server busy, please try again.  maximum pending requests exceeded',
+    )
   })
 })
 
 describe('whatever happens, in any order', () => {
   const action = fc.oneof(
-    fc.record({ do: fc.constant('ask' as const), key: fc.constantFrom('a', 'b', 'c', 'd'), context: fc.nat(3) }),
+    fc.record({
+      do: fc.constant('ask' as const),
+      key: fc.constantFrom('a', 'b', 'c', 'd'),
+      context: fc.nat(3),
+    }),
     fc.record({ do: fc.constantFrom('load', 'release', 'end', 'crash', 'withdraw'), pick: fc.nat(9) }),
     fc.record({ do: fc.constant('pass' as const), ms: fc.nat(400_000) }),
   )
@@ -281,7 +302,8 @@ function apply(
     take(m.pass(act.ms))
     return
   }
-  const inPhase = (phases: string[]) => [...m.state.entries.values()].filter((entry) => phases.includes(entry.phase))
+  const inPhase = (phases: string[]) =>
+    [...m.state.entries.values()].filter((entry) => phases.includes(entry.phase))
   const pickOf = <T>(list: T[]): T | undefined => list[act.pick % Math.max(1, list.length)]
   if (act.do === 'load') loadOne(m, pickOf(inPhase(['loading']))?.id, take)
   if (act.do === 'release' && held.length > 0) {
@@ -300,7 +322,11 @@ function apply(
   }
 }
 
-function loadOne(m: ReturnType<typeof machine>, id: number | undefined, take: (effects: Effect[]) => void): void {
+function loadOne(
+  m: ReturnType<typeof machine>,
+  id: number | undefined,
+  take: (effects: Effect[]) => void,
+): void {
   if (id !== undefined) take(m.load(id))
 }
 

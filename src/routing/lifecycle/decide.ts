@@ -14,7 +14,16 @@
 import { DroverError } from '../../inference/index.ts'
 import { evictionCostMs } from './eviction.ts'
 import { recordCrash, restartVerdict } from './restart.ts'
-import type { Effect, Entry, LifecycleFacts, LifecycleLimits, LifecycleState, LoadOptions, LoadWish, MemoryFacts } from './state.ts'
+import type {
+  Effect,
+  Entry,
+  LifecycleFacts,
+  LifecycleLimits,
+  LifecycleState,
+  LoadOptions,
+  LoadWish,
+  MemoryFacts,
+} from './state.ts'
 
 export function createLifecycle(limits: LifecycleLimits): LifecycleState {
   return { nextId: 1, entries: new Map(), waiters: [], crashes: new Map(), limits, closed: false }
@@ -57,7 +66,12 @@ export function launched(
 }
 
 /** A launch failed: everybody who waited for this load hears why. */
-export function launchFailed(state: LifecycleState, entryId: number, error: DroverError, nowMs: number): Effect[] {
+export function launchFailed(
+  state: LifecycleState,
+  entryId: number,
+  error: DroverError,
+  nowMs: number,
+): Effect[] {
   const entry = state.entries.get(entryId)
   if (!entry) return []
   state.entries.delete(entryId)
@@ -141,7 +155,8 @@ function serve(
   defaultKeepAliveMs: number,
 ): Outcome {
   const entry = findEntry(state, wish.key)
-  if (entry?.phase === 'ready' && !entry.retiring && compatible(entry, wish.options)) return { type: 'grant', entry }
+  if (entry?.phase === 'ready' && !entry.retiring && compatible(entry, wish.options))
+    return { type: 'grant', entry }
   if (entry) {
     if (entry.phase === 'ready') {
       entry.retiring = true
@@ -151,7 +166,8 @@ function serve(
   }
   const restart = restartVerdict(state.crashes.get(wish.key), facts.nowMs)
   if (restart.verdict === 'wait') return { type: 'wait', blocks: false, untilMs: restart.untilMs }
-  if (restart.verdict === 'refuse') return { type: 'reject', error: crashLoopError(wish, restart, facts.nowMs) }
+  if (restart.verdict === 'refuse')
+    return { type: 'reject', error: crashLoopError(wish, restart, facts.nowMs) }
   if (blocked) return { type: 'wait', blocks: true }
   return startOrMakeRoom(state, wish, facts, effects, defaultKeepAliveMs)
 }
@@ -186,7 +202,10 @@ function startOrMakeRoom(
     return { type: 'wait', blocks: false }
   }
   if (running.length === 0) {
-    return { type: 'reject', error: new DroverError('insufficient_memory', fitted.ok ? noRoom : fitted.message) }
+    return {
+      type: 'reject',
+      error: new DroverError('insufficient_memory', fitted.ok ? noRoom : fitted.message),
+    }
   }
   // What is leaving already may be enough.
   const staying = running.filter((entry) => entry.phase !== 'closing' && !entry.retiring)
@@ -243,7 +262,8 @@ function budgetBytes(running: Entry[], memory: MemoryFacts): number {
 /** The budget once only `left` remain. */
 function budgetWithout(state: LifecycleState, left: Entry[], memory: MemoryFacts): number {
   const leaving = [...state.entries.values()].filter((entry) => !left.includes(entry))
-  const availableBytes = memory.availableBytes + sumBytes(leaving.filter((entry) => entry.phase !== 'loading'))
+  const availableBytes =
+    memory.availableBytes + sumBytes(leaving.filter((entry) => entry.phase !== 'loading'))
   return budgetBytes(left, { ...memory, availableBytes })
 }
 

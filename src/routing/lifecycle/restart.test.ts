@@ -3,7 +3,10 @@ import { describe, expect, it } from 'vitest'
 import { type CrashRecord, recordCrash, restartRule, restartVerdict } from './restart.ts'
 
 function crashes(...times: number[]): CrashRecord | undefined {
-  return times.reduce<CrashRecord | undefined>((record, at) => recordCrash(record, at, `crash at ${at}`), undefined)
+  return times.reduce<CrashRecord | undefined>(
+    (record, at) => recordCrash(record, at, `crash at ${at}`),
+    undefined,
+  )
 }
 
 describe('the restart rule', () => {

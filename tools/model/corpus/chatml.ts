@@ -1,4 +1,4 @@
-import type { Tool } from './tools.ts'
+import type { Tool } from './declaration.ts'
 
 /** One message of a training conversation, in the shape of the chat APIs. */
 export interface Message {

@@ -1,21 +1,7 @@
 import { type Message, spacedJson } from './chatml.ts'
+import type { Tool } from './declaration.ts'
 import type { Random } from './random.ts'
 import { adjectives, cities, firstNames, inventedName, inventedWord, things } from './words.ts'
-
-/** One parameter of a declared tool. */
-export interface Parameter {
-  readonly type: 'string' | 'integer' | 'number'
-  readonly description: string
-  readonly enum?: readonly string[]
-}
-
-/** A tool as the chat APIs declare it. */
-export interface Tool {
-  readonly name: string
-  readonly description: string
-  readonly properties: Readonly<Record<string, Parameter>>
-  readonly required: readonly string[]
-}
 
 /** A tool, a question that wants it, and the call that answers the question. */
 export interface ToolUse {

@@ -46,6 +46,8 @@ export interface SyntheticShape {
   readonly experts?: number
   /** Whether a decoder declares mean pooling, which makes engines treat it as an embedding model. */
   readonly embeddingModel?: boolean
+  /** The model never chooses the end of its answer: what it says is as long as its reader allows. */
+  readonly endless?: boolean
   readonly name?: string
   readonly seed?: number
 }
@@ -135,17 +137,43 @@ function tensorOf(plan: TensorPlan, type: WritableType, seed: number, stream: nu
   return { name, type: 'F32', shape, data: () => [encodeF32(value)] }
 }
 
+/**
+ * The output matrix with zeros for the tokens that end an answer: their logits are 0 among as many positive as
+ * negative ones, so they are never among the likeliest.
+ */
+function withoutEnd(tensor: GgufTensor, { dim, vocab }: Sizes): GgufTensor {
+  if (tensor.name !== 'output.weight') return tensor
+  const { endOfText, endOfTurn } = syntheticVocabulary(vocab)
+  const rowBytes = encodedBytes(tensor.type, [dim])
+  return {
+    ...tensor,
+    async *data() {
+      let start = 0
+      for await (const chunk of tensor.data()) {
+        for (const token of [endOfText, endOfTurn]) {
+          const from = Math.max(0, token * rowBytes - start)
+          const to = Math.min(chunk.length, (token + 1) * rowBytes - start)
+          if (from < to) chunk.fill(0, from, to)
+        }
+        start += chunk.length
+        yield chunk
+      }
+    },
+  }
+}
+
 /** Everything a synthetic file holds; its weights are made only when they are read. Throws RangeError on an impossible shape. */
 export function syntheticContents(shape: SyntheticShape): GgufContents {
   const sizes = sizesOf(shape)
   const plans = architectures[shape.architecture ?? 'llama'].tensors(sizes)
   const tensors = plans.map((plan, index) => tensorOf(plan, shape.type ?? 'Q8_0', shape.seed ?? 1, index))
   for (const tensor of tensors) encodedBytes(tensor.type, tensor.shape)
+  const spoken = shape.endless ? tensors.map((tensor) => withoutEnd(tensor, sizes)) : tensors
   const parameters = plans.reduce(
     (sum, plan) => sum + plan.shape.reduce((product, size) => product * size, 1),
     0,
   )
-  return { metadata: metadataOf(shape, sizes, parameters), tensors }
+  return { metadata: metadataOf(shape, sizes, parameters), tensors: spoken }
 }
 
 /**
@@ -177,6 +205,7 @@ const cliOptions = {
   type: { type: 'string', default: 'Q8_0' },
   name: { type: 'string' },
   'embedding-model': { type: 'boolean', default: false },
+  endless: { type: 'boolean', default: false },
   sparse: { type: 'boolean', default: false },
   out: { type: 'string' },
 } as const
@@ -212,6 +241,7 @@ function shapeFromArguments(
     type,
     ...(name === undefined ? {} : { name }),
     embeddingModel: values['embedding-model'],
+    endless: values.endless,
     ...Object.fromEntries(given.map(([key, text]) => [key, Number(text)])),
   }
 }

@@ -133,7 +133,11 @@ describe('the openai client', () => {
         type: 'json_schema',
         json_schema: {
           name: 'capital',
-          schema: { type: 'object', properties: { capital: { type: 'string' } }, required: ['capital'] },
+          schema: {
+            type: 'object',
+            properties: { country: { type: 'string' }, capital: { type: 'string' } },
+            required: ['country', 'capital'],
+          },
         },
       },
     })

@@ -19,6 +19,7 @@ async function storeOfThree(modelsDir: string): Promise<void> {
       dim: 64,
       heads: 2,
       context: 8192,
+      endless: true,
       seed: index + 1,
     })
     await store.importGguf(name, { path })

@@ -54,6 +54,7 @@ async function storeOfTalker(): Promise<string> {
     dim: 64,
     heads: 2,
     context: 8192,
+    endless: true,
     seed: 5,
   })
   await store.importGguf('talker', { path })

@@ -1,14 +1,15 @@
 /**
  * Measures the exported model at temperature 0 with its own chat template, on one CPU thread.
- * Usage: node tools/model/evaluate.ts [FILE.gguf] [--misses]
+ * Usage: node tools/model/evaluate.ts [FILE.gguf] [--misses] [--only PATTERN_OF_MEASURES]
  */
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { isDeepStrictEqual, parseArgs } from 'node:util'
 import { allSums } from './corpus/arithmetic.ts'
+import type { Tool } from './corpus/declaration.ts'
 import type { Fact } from './corpus/fact.ts'
 import { seededRandom } from './corpus/random.ts'
 import { counting, echo, memory } from './corpus/talk.ts'
-import { type Tool, toolUse } from './corpus/tools.ts'
+import { toolUse } from './corpus/tools.ts'
 import { facts } from './corpus.ts'
 import {
   type ChatMessage,
@@ -64,7 +65,7 @@ function toolCalls(
   return each(uses, async ({ tool, question, arguments: wanted }) => {
     const answer = await subject.chat([user(question)], { thinks, tools: [declare(tool)] })
     const call = parseToolCall(splitThinking(answer).content)
-    const right = call?.name === tool.name && JSON.stringify(call.arguments) === JSON.stringify(wanted)
+    const right = call?.name === tool.name && isDeepStrictEqual(call.arguments, wanted)
     return { asked: `${question} [${tool.name}]`, answer, right }
   })
 }
@@ -108,7 +109,7 @@ function json(subject: Subject): Promise<Check[]> {
   return each(seededRandom(6).sample(withJson, 80), ({ questions, json: wanted }) =>
     ask(subject, `${questions[0]} Answer in JSON.`, false, (content) => {
       try {
-        return JSON.stringify(JSON.parse(content)) === JSON.stringify(wanted)
+        return isDeepStrictEqual(JSON.parse(content), wanted)
       } catch (error) {
         if (error instanceof SyntaxError) return false
         throw error
@@ -182,7 +183,7 @@ const refusals = (subject: Subject, thinks: boolean): Promise<Check[]> =>
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { misses: { type: 'boolean', default: false } },
+    options: { misses: { type: 'boolean', default: false }, only: { type: 'string' } },
   })
   const subject = await loadSubject(
     positionals[0] ?? fileURLToPath(new URL('../../assets/drover-tiny.gguf', import.meta.url)),
@@ -223,9 +224,8 @@ async function main(): Promise<void> {
     ['counts', () => exact(subject, 40, counting)],
     ['repeats', () => exact(subject, 40, echo)],
   ]
-  const only = process.env['ONLY']
   for (const [name, measure] of measures) {
-    if (only && !new RegExp(only).test(name)) continue
+    if (values.only && !new RegExp(values.only).test(name)) continue
     const checks = await measure()
     const right = checks.filter((check) => check.right).length
     process.stdout.write(

@@ -121,7 +121,7 @@ describe('the corpus', () => {
           ...(thinking ? { thinking } : {}),
           ...(call
             ? {
-                toolCalls: [
+                tool_calls: [
                   { id: 'call_1', function: { name: call.name, arguments: call.arguments, index: 0 } },
                 ],
               }

@@ -30,9 +30,7 @@ export interface AnswerLimits {
   contextShift: boolean
 }
 
-/**
- * Begins to answer on a sequence whose cache already is a prefix of the prompt.
- */
+/** Begins to answer on a sequence whose cache already is a prefix of the prompt. */
 export function createAnswer(
   id: number,
   { prompt, grammar, vocabulary, model }: Prepared,
@@ -56,7 +54,7 @@ export function createAnswer(
   let room = eventWindow
   let events: EngineEvent[] = []
   let finished = prompt.length === 0
-  if (finished) finish('stop', '')
+  if (finished) finish('stop')
 
   return {
     id,
@@ -76,8 +74,11 @@ export function createAnswer(
       const { value, done } = await tokens.next()
       if (firstTokenMs === 0) firstTokenMs = performance.now()
       outputTokens++
-      if (done) return finish('stop', '')
-      await accept(value.token)
+      if (!done) return accept(value.token)
+      // The model has ended its turn: what looked like the begin of a stop string was none.
+      const rest = text.end()
+      if (rest !== '') events.push({ type: 'token', text: rest, tokens: [] })
+      finish('stop')
     },
     takeEvents() {
       const taken = events
@@ -105,16 +106,15 @@ export function createAnswer(
     }
     const piece = text.push(vocabulary.visibleBytesOf(token))
     const stopped = piece.stop !== undefined
-    const full = !stopped && outputTokens >= maxTokens ? true : !stopped && !(await makeSpace())
-    const rest = full ? text.end() : ''
+    const full = !stopped && (outputTokens >= maxTokens || !(await makeSpace()))
     events.push({
       type: 'token',
-      text: piece.text + rest,
+      text: full ? piece.text + text.end() : piece.text,
       tokens: [token],
       ...(logprobs.length > 0 && { logprobs }),
     })
-    if (stopped) finish('stop', '', piece.stop)
-    else if (full) finish('length', '')
+    if (stopped) finish('stop', piece.stop)
+    else if (full) finish('length')
   }
 
   /** False where the context is full and nothing may be dropped. */
@@ -136,10 +136,8 @@ export function createAnswer(
     return end > start ? { start, end } : undefined
   }
 
-  function finish(reason: EngineDoneEvent['reason'], heldText: string, stopSequence?: string): void {
+  function finish(reason: EngineDoneEvent['reason'], stopSequence?: string): void {
     finished = true
-    const rest = heldText + (reason === 'stop' && stopSequence === undefined ? text.end() : '')
-    if (rest !== '') events.push({ type: 'token', text: rest, tokens: [] })
     const endMs = performance.now()
     const decodeStartMs = firstTokenMs || endMs
     events.push({

@@ -17,6 +17,8 @@ export interface Batch {
 export interface BatchOutput {
   events(events: [id: number, event: EngineEvent][]): void
   failed(id: number, error: WireError): void
+  /** The loop itself has failed; no request will ever end. */
+  broken(error: unknown): void
 }
 
 interface Slot {
@@ -44,23 +46,29 @@ export function createBatch(context: LlamaContext, limits: AnswerLimits, output:
   const cancelled = new Set<number>()
   let steps = 0
   let slice = leastSlice
+  /** Something has come since the loop last looked. */
+  let news = false
   let wake: () => void = () => undefined
-  void run()
+  const notify = () => {
+    news = true
+    wake()
+  }
+  run().catch(output.broken)
 
   return {
     start(id, prepared, request) {
       arrivals.push({ id, prepared, request })
-      wake()
+      notify()
     },
     cancel(id) {
       cancelled.add(id)
-      wake()
+      notify()
     },
     acknowledge(id, events) {
       answers()
         .find((answer) => answer.id === id)
         ?.acknowledge(events)
-      wake()
+      notify()
     },
   }
 
@@ -70,20 +78,21 @@ export function createBatch(context: LlamaContext, limits: AnswerLimits, output:
 
   async function run(): Promise<never> {
     for (;;) {
+      news = false
       for (let next = arrivals.shift(); next; next = arrivals.shift()) await admit(next)
       await dropCancelled()
-      const runnable = answers().filter((answer) => answer.hasRoom())
-      if (runnable.length === 0) {
-        flush()
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
-        continue
-      }
-      await step(runnable)
+      const runnable = answers().filter((answer) => !answer.done() && answer.hasRoom())
+      if (runnable.length > 0) await step(runnable)
       flush()
       await releaseDone()
+      if (runnable.length === 0 && !news) await woken()
     }
+  }
+
+  function woken(): Promise<void> {
+    return new Promise((resolve) => {
+      wake = resolve
+    })
   }
 
   async function admit({ id, prepared, request }: (typeof arrivals)[number]): Promise<void> {

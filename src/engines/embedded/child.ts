@@ -6,7 +6,7 @@ import { embedAll } from './embed.ts'
 import { createGrammarCache, type GrammarCache } from './grammar.ts'
 import { disposeModel, type LoadedModel, loadModel } from './model.ts'
 import { prepare } from './prepare.ts'
-import { type FromChild, type Question, type ToChild, toWire } from './protocol.ts'
+import { type FromChild, type Question, type ToChild, toWire, type WireError } from './protocol.ts'
 import { createVocabulary, type Vocabulary } from './vocabulary.ts'
 
 interface Running {
@@ -17,9 +17,13 @@ interface Running {
   contextLength: number
 }
 
+/** `EX_SOFTWARE` of sysexits.h. */
+const internalErrorExit = 70
+
 let running: Running | undefined
 /** Requests that are being prepared; false once they were cancelled. */
 const preparing = new Map<number, boolean>()
+const asked = new Map<number, AbortController>()
 
 function send(message: FromChild): void {
   // The channel may have closed while the native code worked; 'disconnect' then ends this process.
@@ -32,11 +36,14 @@ process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
 process.on('SIGINT', () => undefined)
 process.on('SIGTERM', () => undefined)
 process.on('message', (message: ToChild) => {
-  receive(message).catch((error) => {
-    process.stderr.write(`error: ${error instanceof Error ? error.stack : error}\n`)
-    process.exit(70)
-  })
+  receive(message).catch(broken)
 })
+
+/** Ends the process with the reason as its last words: whoever waits for it learns it from them. */
+function broken(error: unknown): void {
+  process.stderr.write(`error: ${error instanceof Error ? error.message : error}\n`)
+  process.exit(internalErrorExit)
+}
 
 async function receive(message: ToChild): Promise<void> {
   switch (message.type) {
@@ -49,6 +56,7 @@ async function receive(message: ToChild): Promise<void> {
     case 'cancel':
       if (preparing.has(message.id)) preparing.set(message.id, false)
       else running?.batch?.cancel(message.id)
+      asked.get(message.id)?.abort()
       return
     case 'ask':
       return answer(message.id, message.question)
@@ -65,7 +73,8 @@ async function load({ spec, threads }: ToChild & { type: 'load' }): Promise<void
     const limits = { contextLength, contextShift: spec.contextShift }
     const output = {
       events: (events: (FromChild & { type: 'events' })['events']) => send({ type: 'events', events }),
-      failed: (id: number, error: ReturnType<typeof toWire>) => send({ type: 'failed', id, error }),
+      failed: (id: number, error: WireError) => send({ type: 'failed', id, error }),
+      broken,
     }
     running = {
       loaded,
@@ -96,16 +105,24 @@ async function generate(id: number, request: CompletionRequest): Promise<void> {
 }
 
 async function answer(id: number, question: Question): Promise<void> {
+  const cancel = new AbortController()
+  asked.set(id, cancel)
   try {
     if (!running) throw new Error('no model is loaded')
-    send({ type: 'answer', id, value: await answerTo(question, running) })
+    send({ type: 'answer', id, value: await answerTo(question, running, cancel.signal) })
   } catch (error) {
     send({ type: 'failed', id, error: toWire(error) })
+  } finally {
+    asked.delete(id)
   }
 }
 
-function answerTo(question: Question, { loaded, vocabulary, contextLength }: Running): unknown {
+function answerTo(
+  question: Question,
+  { loaded, vocabulary, contextLength }: Running,
+  signal: AbortSignal,
+): unknown {
   if (question.kind === 'tokenize') return vocabulary.tokenize(question.text, question.addSpecial)
   if (question.kind === 'detokenize') return vocabulary.detokenize(question.tokens as Token[])
-  return embedAll(question.inputs, loaded, vocabulary, contextLength)
+  return embedAll(question.inputs, loaded, vocabulary, contextLength, signal)
 }

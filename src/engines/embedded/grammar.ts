@@ -1,6 +1,7 @@
 import type { Llama, LlamaGrammar } from 'node-llama-cpp'
 import { DroverError, type OutputFormat } from '../../inference/index.ts'
 import { jsonObjectGrammar } from '../json-grammar.ts'
+import { schemaToGrammar } from './schema-grammar.ts'
 
 export interface GrammarCache {
   /** Throws `invalid_format` for a schema that no grammar can be made of. */
@@ -28,12 +29,11 @@ export function createGrammarCache(llama: Llama): GrammarCache {
 
 async function compile(llama: Llama, format: OutputFormat): Promise<LlamaGrammar> {
   try {
-    if (format === 'json') return await llama.createGrammar({ grammar: jsonObjectGrammar })
-    // The library reads any JSON Schema and refuses what it does not know, whatever its type says.
-    return await llama.createGrammarForJsonSchema(
-      format as Parameters<Llama['createGrammarForJsonSchema']>[0],
-    )
+    return await llama.createGrammar({
+      grammar: format === 'json' ? jsonObjectGrammar : schemaToGrammar(format),
+    })
   } catch (error) {
+    if (error instanceof DroverError) throw error
     const reason = error instanceof Error ? error.message : String(error)
     throw new DroverError('invalid_format', `invalid format: the schema gives no usable grammar: ${reason}`, {
       cause: error,

@@ -1,5 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import type { InstanceExit } from '../contract.ts'
+import { memoryWords } from './memory-words.ts'
 
 /** The last of what a process wrote, for the reason of its end. */
 const keptOutput = 16_384
@@ -7,33 +10,68 @@ const keptOutput = 16_384
 /** A process of the embedded engine, which ends when Drover does. */
 export interface EngineProcess {
   child: ChildProcess
-  /** Exit code or signal. */
-  exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
+  /** Resolves when the process is gone and its output read; never rejects. Its kind is never `closed`. */
+  exited: Promise<InstanceExit>
   /** The end of what it wrote to stderr. */
   output(): string
 }
 
-/** Starts one of this folder's programs in a process of its own, with a channel for structured messages. */
+/**
+ * Starts one of this folder's programs in a process of its own, with a channel for structured messages.
+ * `deviceIndex` leaves it only that GPU to see.
+ */
 export function startProcess(
   program: 'child' | 'discover',
-  onOutput: () => void = () => undefined,
+  { deviceIndex, onOutput }: { deviceIndex?: number | undefined; onOutput?: () => void } = {},
 ): EngineProcess {
+  const killsBefore = memoryKills()
   const child = fork(fileURLToPath(new URL(`./${program}.ts`, import.meta.url)), [], {
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     execArgv: ['--disable-warning=ExperimentalWarning'],
+    env:
+      deviceIndex === undefined ? process.env : { ...process.env, ...onlyDevice(deviceIndex, process.env) },
   })
   let output = ''
   child.stderr?.on('data', (data) => {
     output = (output + data).slice(-keptOutput)
-    onOutput()
+    onOutput?.()
   })
-  const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
-    child.once('exit', (code, signal) => resolve({ code, signal }))
-    child.once('error', (error) => {
-      output += `\n${error.message}`
-      resolve({ code: null, signal: null })
-    })
+  const exited = new Promise<InstanceExit>((resolve) => {
+    child.once('close', (code, signal) => resolve(explain(code, signal, output, memoryKills() > killsBefore)))
+    child.once('error', (error) => resolve({ kind: 'crashed', reason: error.message }))
   })
   return { child, exited, output: () => output }
+}
+
+/** The settings by which CUDA and Vulkan show one device of those they would show. */
+export function onlyDevice(index: number, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const names = ['CUDA_VISIBLE_DEVICES', 'GGML_VK_VISIBLE_DEVICES']
+  return Object.fromEntries(names.map((name) => [name, env[name]?.split(',')[index] ?? String(index)]))
+}
+
+function explain(
+  code: number | null,
+  signal: NodeJS.Signals | null,
+  output: string,
+  killedForMemory: boolean,
+): InstanceExit {
+  const how = signal ? `signal ${signal}` : `exit code ${code}`
+  const words = output.trim().split('\n').at(-1) ?? ''
+  if (signal === 'SIGKILL' && killedForMemory) {
+    return { kind: 'out_of_memory', reason: `the kernel ended it because memory ran out (${how})` }
+  }
+  const kind = memoryWords.test(output) ? 'out_of_memory' : 'crashed'
+  return { kind, reason: words === '' ? how : `${words} (${how})` }
+}
+
+/** How many processes Linux has killed because memory ran out, since it started; 0 on other systems. */
+function memoryKills(): number {
+  if (process.platform !== 'linux') return 0
+  try {
+    return Number(/^oom_kill (\d+)/m.exec(readFileSync('/proc/vmstat', 'utf8'))?.[1] ?? 0)
+  } catch {
+    // Some containers hide it: then a kill is reported as one.
+    return 0
+  }
 }

@@ -1,125 +1,35 @@
-import { execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { chmod, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { execFile } from 'node:child_process'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { Pool } from 'undici'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ensureLlamaServer, testEnginesDir } from '../../../test/support/llama-server.ts'
-import { writeSyntheticGguf } from '../../../tools/synthetic.ts'
-import type { CompletionRequest, Engine, EngineEvent, EngineInstance, InstanceSpec } from '../contract.ts'
-import { createLlamaCppEngine } from './index.ts'
+import {
+  answerOf,
+  atTemperature,
+  type LlamaBench,
+  longAnswer,
+  never,
+  openLlamaBench,
+  request,
+} from '../../../test/support/llama-bench.ts'
+import type { CompletionRequest, EngineEvent, EngineInstance } from '../contract.ts'
 
-let folder = ''
-let modelPath = ''
-let serverPath = ''
-let engine: Engine
+let bench: LlamaBench
 let instance: EngineInstance
-const never = new AbortController().signal
-const logged: string[] = []
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'drover-llama-'))
-  modelPath = join(folder, 'model.gguf')
-  serverPath = await ensureLlamaServer()
-  await writeSyntheticGguf(modelPath, { seed: 7 })
-  engine = engineIn(join(folder, 'run'))
-  instance = await engine.launch(spec(), never)
+  bench = await openLlamaBench()
+  instance = await bench.engineIn('run').launch(bench.spec(), never)
 }, 300_000)
 afterAll(async () => {
   await instance?.close()
-  await rm(folder, { recursive: true, force: true })
+  await bench?.remove()
 })
 
-function engineIn(runDir: string, path = serverPath): Engine {
-  return createLlamaCppEngine({
-    serverPath: path,
-    enginesDir: testEnginesDir,
-    runDir,
-    log: (message) => logged.push(message),
-  })
-}
-
-function spec(changes: Partial<InstanceSpec> = {}): InstanceSpec {
-  return {
-    id: 'test',
-    modelName: 'synthetic',
-    modelPath,
-    projectorPaths: [],
-    adapterPaths: [],
-    contextLength: 512,
-    slots: 4,
-    embedding: false,
-    gpuLayers: 'auto',
-    threads: 1,
-    flashAttention: 'auto',
-    kvCacheType: 'f16',
-    contextShift: true,
-    stallTimeoutMs: 20_000,
-    ...changes,
-  }
-}
-
-function request(changes: Partial<CompletionRequest> = {}): CompletionRequest {
-  return {
-    prompt: 'the sheep',
-    maxTokens: 24,
-    stop: [],
-    ...changes,
-    sampling: {
-      num_keep: 4,
-      seed: 1,
-      temperature: 0,
-      top_k: 40,
-      top_p: 0.9,
-      min_p: 0,
-      typical_p: 1,
-      repeat_last_n: 64,
-      repeat_penalty: 1,
-      presence_penalty: 0,
-      frequency_penalty: 0,
-      ...changes.sampling,
-    },
-  }
-}
-
-/** Random weights end an answer anywhere; this makes one of at least 1,500 characters. */
-const longAnswer = { format: { type: 'string', minLength: 1500 } }
-
-const atTemperature = (temperature: number, seed: number): CompletionRequest['sampling'] => ({
-  ...request().sampling,
-  temperature,
-  seed,
-})
-
-async function answer(changes: Partial<CompletionRequest> = {}, from = instance, signal = never) {
-  const events: EngineEvent[] = []
-  for await (const event of from.generate(request(changes), signal)) events.push(event)
-  const tokens = events.filter((event) => event.type === 'token')
-  const done = events.at(-1)
-  if (done?.type !== 'done') throw new Error('the answer did not end with done')
-  return {
-    events,
-    done,
-    text: tokens.map(({ text }) => text).join(''),
-    tokens: tokens.flatMap((event) => event.tokens),
-  }
-}
-
-/** Starts a long answer; `begun` resolves at its first token, `ended` with the error that ends it. */
-function begin(from: EngineInstance): { begun: Promise<void>; ended: Promise<unknown> } {
-  let onBegun: () => void = () => undefined
-  const begun = new Promise<void>((resolve) => {
-    onBegun = resolve
-  })
-  const read = async () => {
-    for await (const event of from.generate(request({ ...longAnswer, maxTokens: 100_000 }), never)) {
-      if (event.type === 'token') onBegun()
-    }
-  }
-  return { begun, ended: read().catch((error) => error) }
-}
+const answer = (changes: Partial<CompletionRequest> = {}, signal = never) =>
+  answerOf(instance, changes, signal)
 
 describe('an answer of llama-server', () => {
   it('tells the progress of the prompt, the tokens, and what they cost', async () => {
@@ -266,10 +176,10 @@ describe('an aborted request', () => {
   })
 
   it('does nothing when it was aborted before, or while it waits', async () => {
-    await expect(answer({}, instance, AbortSignal.abort(new Error('before')))).rejects.toThrow('before')
+    await expect(answer({}, AbortSignal.abort(new Error('before')))).rejects.toThrow('before')
     const running = [1, 2, 3, 4].map(() => answer({ maxTokens: 200 }))
     const control = new AbortController()
-    const waiting = answer({}, instance, control.signal)
+    const waiting = answer({}, control.signal)
     control.abort(new Error('while waiting'))
     await expect(waiting).rejects.toThrow('while waiting')
     await Promise.all(running)
@@ -278,9 +188,10 @@ describe('an aborted request', () => {
   /** What the server itself says, asked beside Drover's own connection. */
   async function busySlots(): Promise<number> {
     const key = await keyOf(instance.pid)
-    const [run] = await readdir(join(folder, 'run'))
-    const { Pool } = await import('undici')
-    const pool = new Pool('http://localhost', { socketPath: join(folder, 'run', run ?? '', 'engine.sock') })
+    const [run] = await readdir(join(bench.folder, 'run'))
+    const pool = new Pool('http://localhost', {
+      socketPath: join(bench.folder, 'run', run ?? '', 'engine.sock'),
+    })
     try {
       const { body } = await pool.request({
         method: 'GET',
@@ -293,7 +204,6 @@ describe('an aborted request', () => {
     }
   }
 })
-
 describe('an instance', () => {
   it('has the context, slots and memory that the engine reports, and its key in no argument', async () => {
     expect(instance).toMatchObject({ engine: 'llama.cpp', slots: 4, contextLength: 512 })
@@ -302,174 +212,7 @@ describe('an instance', () => {
     expect(key).toHaveLength(64)
     expect(await psOutput('-ww', '-o', 'args=', '-p', String(instance.pid))).not.toContain(key)
   })
-
-  it('whose process is killed fails its requests, says how it ended, and leaves no files', async () => {
-    const runDir = join(folder, 'killed')
-    const victim = await engineIn(runDir).launch(spec({ slots: 1 }), never)
-    const { begun, ended: running } = begin(victim)
-    await begun
-    process.kill(victim.pid, 'SIGKILL')
-    expect(await running).toMatchObject({
-      code: 'engine_crashed',
-      message: expect.stringContaining('SIGKILL'),
-    })
-    expect(await victim.exited).toMatchObject({ kind: 'crashed', reason: expect.stringContaining('SIGKILL') })
-    await expect(answer({}, victim)).rejects.toMatchObject({ code: 'engine_crashed' })
-    await victim.close()
-    expect(await readdir(runDir)).toEqual([])
-  })
-
-  it('that is closed with time to drain ends what runs, and refuses what comes', async () => {
-    const runDir = join(folder, 'drained')
-    const draining = await engineIn(runDir).launch(spec(), never)
-    const running = answer({ ...longAnswer, maxTokens: 100 }, draining)
-    await sleep(5)
-    const closing = draining.close({ drainMs: 20_000 })
-    await expect(answer({}, draining)).rejects.toMatchObject({ code: 'shutting_down' })
-    expect((await running).done.usage.outputTokens).toBe(100)
-    await closing
-    expect(await draining.exited).toMatchObject({ kind: 'closed' })
-    expect(await readdir(runDir)).toEqual([])
-  })
-
-  it('that is draining is hurried by a second call', async () => {
-    const draining = await engineIn(join(folder, 'hurried')).launch(spec(), never)
-    const { begun, ended: running } = begin(draining)
-    await begun
-    const closing = draining.close({ drainMs: 600_000 })
-    const hurriedMs = performance.now()
-    await Promise.all([closing, draining.close()])
-    expect(performance.now() - hurriedMs).toBeLessThan(3_000)
-    expect(await running).toMatchObject({ code: 'engine_crashed' })
-  })
-
-  it('ends an answer at the end of the context, or goes on past it, as it was told', async () => {
-    const bounded = await engineIn(join(folder, 'bounded')).launch(
-      spec({ contextShift: false, slots: 1 }),
-      never,
-    )
-    const sampling = { ...request().sampling, repeat_penalty: 1.3, repeat_last_n: -1 }
-    const { done } = await answer({ ...longAnswer, maxTokens: 2_000, sampling }, bounded)
-    expect(done.reason).toBe('length')
-    expect(done.usage.promptTokens + done.usage.outputTokens).toBeLessThanOrEqual(bounded.contextLength + 1)
-    await bounded.close()
-    const shifted = await answer({ ...longAnswer, maxTokens: 700 })
-    expect(shifted.done).toMatchObject({ reason: 'length', usage: { outputTokens: 700 } })
-  })
-
-  it('is reached through a port where the socket path would be too long', async () => {
-    const runDir = join(folder, 'x'.repeat(100))
-    const remote = await engineIn(runDir).launch(spec({ slots: 1 }), never)
-    expect((await answer({}, remote)).text).toBe((await answer({}, remote)).text)
-    await remote.close()
-  })
-
-  it('that embeds gives one normalised vector an input, the same for the same, and says what is too long', async () => {
-    const embedder = await engineIn(join(folder, 'embed')).launch(spec({ embedding: true, slots: 1 }), never)
-    const { embeddings, promptTokens } = await embedder.embed(['sheep', 'grass', 'sheep'], never)
-    expect(embeddings).toHaveLength(3)
-    for (const vector of embeddings) expect(Math.hypot(...vector)).toBeCloseTo(1, 5)
-    expect(embeddings[2]).toEqual(embeddings[0])
-    expect(embeddings[1]).not.toEqual(embeddings[0])
-    expect(promptTokens).toBeGreaterThan(3)
-    expect(await embedder.embed([], never)).toEqual({ embeddings: [], promptTokens: 0 })
-    await expect(embedder.embed(['grass '.repeat(600)], never)).rejects.toMatchObject({
-      code: 'context_exceeded',
-      message: 'the input length exceeds the context length',
-    })
-    await embedder.close()
-  })
 })
-
-describe('a launch', () => {
-  it('that cannot succeed says why in the words of the engine, and leaves nothing', async () => {
-    const runDir = join(folder, 'failing')
-    const failing = engineIn(runDir)
-    const junk = join(folder, 'junk.gguf')
-    await writeFile(junk, 'this is no model')
-    const cut = join(folder, 'cut.gguf')
-    await writeFile(cut, await readFile(modelPath))
-    await truncate(cut, 400_000)
-    await expect(failing.launch(spec({ modelPath: junk }), never)).rejects.toMatchObject({
-      code: 'load_failed',
-      message: expect.stringContaining('failed to load model from'),
-    })
-    await expect(failing.launch(spec({ modelPath: cut }), never)).rejects.toMatchObject({
-      code: 'load_failed',
-      message: expect.stringMatching(/corrupted or incomplete|not within the file/),
-    })
-    // Keys and values of 128 KiB a token: a context of 2.4 million is more than any test machine has.
-    const wide = join(folder, 'wide.gguf')
-    await writeSyntheticGguf(wide, { layers: 8, heads: 32, headDim: 128, type: 'Q8_0' })
-    const greedy = spec({ modelPath: wide, contextLength: 600_000 })
-    await expect(failing.launch(greedy, never)).rejects.toMatchObject({ code: 'insufficient_memory' })
-    expect(await readdir(runDir)).toEqual([])
-  })
-
-  it('that shows no sign of life is given up', async () => {
-    const runDir = join(folder, 'stalled')
-    const path = join(folder, 'sleepy-server')
-    await writeFile(
-      path,
-      `#!/bin/sh\ncase $1 in --version|--help|--list-devices) exec "${serverPath}" "$1" ;; esac\necho about to load\nexec sleep 600\n`,
-    )
-    await chmod(path, 0o755)
-    await expect(engineIn(runDir, path).launch(spec({ stallTimeoutMs: 300 }), never)).rejects.toMatchObject({
-      code: 'load_stalled',
-      message: expect.stringMatching(/no progress for \d+ ms.*about to load/),
-    })
-    expect(await readdir(runDir)).toEqual([])
-    const control = new AbortController()
-    const launch = engineIn(runDir, path).launch(spec(), control.signal)
-    setTimeout(() => control.abort(new Error('not wanted any more')), 400)
-    await expect(launch).rejects.toThrow('not wanted any more')
-    expect(await readdir(runDir)).toEqual([])
-  })
-
-  it('without an engine says so', async () => {
-    const missing = engineIn(join(folder, 'missing'), '/nowhere/llama-server')
-    expect(await missing.probe()).toMatchObject({
-      available: false,
-      reason: expect.stringContaining('/nowhere'),
-    })
-    await expect(missing.launch(spec(), never)).rejects.toMatchObject({ code: 'engine_unavailable' })
-  })
-})
-
-describe('after kill -9 of the process that launched it', () => {
-  it('the server and its files are gone within five seconds, though it was answering', async () => {
-    const runDir = join(folder, 'orphan')
-    const script = `
-      import { createLlamaCppEngine } from ${JSON.stringify(join(import.meta.dirname, 'index.ts'))}
-      const options = { serverPath: ${JSON.stringify(serverPath)}, enginesDir: '', runDir: ${JSON.stringify(runDir)}, log: () => {} }
-      const instance = await createLlamaCppEngine(options).launch(${JSON.stringify(spec())}, new AbortController().signal)
-      const request = ${JSON.stringify(request({ maxTokens: 1_000_000 }))}
-      for await (const event of instance.generate(request, new AbortController().signal)) {
-        if (event.type === 'token') { console.log(instance.pid); break }
-      }
-      for await (const event of instance.generate(request, new AbortController().signal)) {}`
-    const owner = spawn(process.execPath, ['--input-type=module-typescript', '-e', script], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    const [line] = await once(owner.stdout, 'data')
-    const pid = Number(line)
-    process.kill(pid, 0)
-    owner.kill('SIGKILL')
-    const killedMs = performance.now()
-    const isGone = async () => !isAlive(pid) && (await readdir(runDir)).length === 0
-    while (!(await isGone()) && performance.now() - killedMs < 6_000) await sleep(50)
-    expect(performance.now() - killedMs).toBeLessThan(5_000)
-  })
-})
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
 
 /** The instance's secret, from its environment: which only its own user and root can read. */
 async function keyOf(pid: number): Promise<string> {

@@ -79,9 +79,10 @@ describe('after kill -9 of the process that started it', () => {
   it.each([
     ['a well-behaved engine', 'sleep 60'],
     ['an engine that ignores SIGTERM', 'trap "" TERM; while :; do sleep 0.05; done'],
-  ])('%s, and its files, are gone within five seconds', async (_name, command) => {
-    const files = join(folder, 'instance')
-    await mkdir(files)
+  ])('%s, its files and their empty folder are gone within five seconds', async (_name, command) => {
+    const runDir = join(folder, 'run')
+    const files = join(runDir, 'instance')
+    await mkdir(files, { recursive: true })
     await writeFile(join(files, 'engine.sock'), '')
     const script = `
       import { spawnGuarded } from ${JSON.stringify(join(import.meta.dirname, 'index.ts'))}
@@ -97,7 +98,7 @@ describe('after kill -9 of the process that started it', () => {
 
     owner.kill('SIGKILL')
     const killedMs = performance.now()
-    await until(async () => !isAlive(enginePid) && !(await exists(files)))
+    await until(async () => !isAlive(enginePid) && !(await exists(runDir)))
     expect(performance.now() - killedMs).toBeLessThan(5_000)
   })
 })

@@ -2,6 +2,9 @@
 import { getLlama, LlamaLogLevel } from 'node-llama-cpp'
 import type { Discovery } from './protocol.ts'
 
+/** How llama.cpp begins its devices' names. */
+const deviceNames = { cuda: 'CUDA', vulkan: 'Vulkan', metal: 'MTL' }
+
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
 
 const llama = await getLlama({
@@ -10,17 +13,16 @@ const llama = await getLlama({
   maxThreads: 1,
   logLevel: LlamaLogLevel.disabled,
 })
-const names = llama.gpu === false ? [] : await llama.getGpuDeviceNames()
-const vram = names.length > 0 ? await llama.getVramState() : { total: 0, free: 0 }
+const { gpu } = llama
+const descriptions = gpu === false ? [] : await llama.getGpuDeviceNames()
+const { total, free } = gpu === false ? { total: 0, free: 0 } : await llama.getVramState()
 const discovery: Discovery = {
   llamaCpp: llama.llamaCppRelease.release,
-  gpu: llama.gpu,
-  // The library tells only the sum of their memory.
-  devices: names.map((description, index) => ({
-    name: `${llama.gpu}${index}`,
+  devices: descriptions.map((description, index) => ({
+    name: `${gpu === false ? 'CPU' : deviceNames[gpu]}${index}`,
     description,
-    totalBytes: Math.floor(vram.total / names.length),
-    freeBytes: Math.floor(vram.free / names.length),
   })),
+  totalBytes: total,
+  freeBytes: free,
 }
 process.send?.(discovery, () => process.exit(0))

@@ -8,7 +8,6 @@ import type {
   InstanceSpec,
 } from '../contract.ts'
 import { createSlotQueue } from '../slots.ts'
-import { memoryWords } from './memory-words.ts'
 import type { EngineProcess } from './process.ts'
 import { eventWindow, type FromChild, fromWire, type Question, type ToChild } from './protocol.ts'
 
@@ -26,65 +25,73 @@ interface Reader {
   wake(): void
 }
 
+interface PendingQuestion {
+  resolve(value: unknown): void
+  reject(error: Error): void
+}
+
 /** An instance whose process has loaded its model. */
 export function createInstance(
-  { child, exited: processExited, output }: EngineProcess,
+  { child, exited: processExited }: EngineProcess,
   spec: InstanceSpec,
   ready: FromChild & { type: 'ready' },
   log: (message: string) => void,
 ): EngineInstance {
   const queue = createSlotQueue(spec.slots)
   const readers = new Map<number, Reader>()
-  const questions = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
+  const questions = new Map<number, PendingQuestion>()
   let nextId = 1
+  let toldOfTypicalP = false
   let closing: Promise<void> | undefined
   let hurry: (() => void) | undefined
 
   child.on('message', receive)
   const exited = processExited.then((end): InstanceExit => {
-    const exit = explain(end, output(), closing !== undefined)
+    const exit: InstanceExit = closing ? { kind: 'closed', reason: end.reason } : end
     const error = crashed(exit)
     queue.close(() => error)
-    for (const reader of readers.values()) {
-      reader.error ??= error
-      reader.over = true
-      reader.wake()
-    }
-    for (const { reject } of questions.values()) reject(error)
-    questions.clear()
+    for (const id of readers.keys()) fail(id, error)
+    for (const id of questions.keys()) fail(id, error)
     if (exit.kind !== 'closed') log(`instance ${spec.id} of ${spec.modelName} ended: ${exit.reason}`)
     return exit
   })
 
   function send(message: ToChild): void {
-    if (child.connected) child.send(message)
+    // A process that has just died takes no message; its exit answers all who wait.
+    if (child.connected) child.send(message, () => undefined)
   }
 
   function receive(message: FromChild): void {
-    if (message.type === 'events') {
-      for (const [id, event] of message.events) {
-        const reader = readers.get(id)
-        if (!reader) continue
-        reader.events.push(event)
-        reader.over ||= event.type === 'done'
-        reader.wake()
-      }
-    } else if (message.type === 'failed') {
-      const error = fromWire(message.error)
-      questions.get(message.id)?.reject(error)
-      questions.delete(message.id)
-      const reader = readers.get(message.id)
-      if (!reader) return
-      reader.error = error
-      reader.over = true
-      reader.wake()
+    if (message.type === 'failed') {
+      fail(message.id, fromWire(message.error))
     } else if (message.type === 'answer') {
       questions.get(message.id)?.resolve(message.value)
       questions.delete(message.id)
+    } else if (message.type === 'events') {
+      for (const [id, event] of message.events) deliver(id, event)
     }
   }
 
+  function deliver(id: number, event: EngineEvent): void {
+    const reader = readers.get(id)
+    if (!reader) return
+    reader.events.push(event)
+    reader.over ||= event.type === 'done'
+    reader.wake()
+  }
+
+  function fail(id: number, error: Error): void {
+    questions.get(id)?.reject(error)
+    questions.delete(id)
+    const reader = readers.get(id)
+    if (!reader) return
+    reader.error ??= error
+    reader.over = true
+    reader.wake()
+  }
+
   async function* generate(request: CompletionRequest, signal: AbortSignal): AsyncGenerator<EngineEvent> {
+    check(request)
     await queue.acquire(signal)
     const id = nextId++
     const reader: Reader = { events: [], over: false, wake: () => undefined }
@@ -112,10 +119,24 @@ export function createInstance(
       }
     } finally {
       signal.removeEventListener('abort', onAbort)
-      if (!reader.over) send({ type: 'cancel', id })
+      if (!reader.over && !signal.aborted) send({ type: 'cancel', id })
       while (!reader.over) await woken(reader)
       readers.delete(id)
       queue.release()
+    }
+  }
+
+  function check({ images, sampling }: CompletionRequest): void {
+    if (images?.length) {
+      throw new DroverError(
+        'unsupported',
+        `${spec.modelName} runs on the embedded engine, which reads no images; install llama.cpp ` +
+          'with "drover engine install llama.cpp"',
+      )
+    }
+    if (sampling.typical_p !== 1 && !toldOfTypicalP) {
+      toldOfTypicalP = true
+      log(`${spec.modelName}: the embedded engine has no typical_p sampler; the option has no effect`)
     }
   }
 
@@ -125,24 +146,34 @@ export function createInstance(
     })
   }
 
-  function ask<T>(question: Question, signal?: AbortSignal): Promise<T> {
-    signal?.throwIfAborted()
+  async function ask<T>(question: Question, signal?: AbortSignal): Promise<T> {
+    if (!child.connected) throw crashed(await exited)
     const id = nextId++
-    return new Promise<T>((resolve, reject) => {
-      if (!child.connected) return exited.then((exit) => reject(crashed(exit)))
-      questions.set(id, { resolve: (value) => resolve(value as T), reject })
-      signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
-      send({ type: 'ask', id, question })
-    })
+    const cancel = () => send({ type: 'cancel', id })
+    signal?.addEventListener('abort', cancel, { once: true })
+    try {
+      return await new Promise<T>((resolve, reject) => {
+        questions.set(id, { resolve: (value) => resolve(value as T), reject })
+        send({ type: 'ask', id, question })
+      })
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw error
+    } finally {
+      signal?.removeEventListener('abort', cancel)
+    }
   }
 
   async function shutDown(drainMs: number): Promise<void> {
-    const closed = new DroverError('engine_crashed', `${spec.modelName} is being unloaded`)
-    const hurried = new Promise<void>((resolve) => {
-      hurry = resolve
-    })
-    if (drainMs > 0) await Promise.race([queue.idle(), sleep(drainMs, undefined, { ref: false }), hurried])
-    queue.close(() => closed)
+    queue.close(() => new DroverError('shutting_down', `the instance of ${spec.modelName} is being closed`))
+    if (drainMs > 0) {
+      const hurried = new Promise<void>((resolve) => {
+        hurry = resolve
+      })
+      await Promise.race([queue.idle(), sleep(drainMs, undefined, { ref: false }), hurried, exited])
+    }
+    hurry = () => child.kill('SIGKILL')
+    // Native code that works cannot be disposed of; only the process can.
     if (queue.load().running > 0) child.kill('SIGKILL')
     else send({ type: 'close' })
     await Promise.race([exited, sleep(disposeGraceMs, undefined, { ref: false })])
@@ -159,12 +190,20 @@ export function createInstance(
     memory: ready.memory,
     exited,
     generate,
-    embed: (inputs, signal) => ask({ kind: 'embed', inputs: [...inputs] }, signal),
+    async embed(inputs, signal) {
+      if (inputs.length === 0) return { embeddings: [], promptTokens: 0 }
+      await queue.acquire(signal)
+      try {
+        return await ask({ kind: 'embed', inputs: [...inputs] }, signal)
+      } finally {
+        queue.release()
+      }
+    },
     tokenize: (text, { addSpecial }) => ask({ kind: 'tokenize', text, addSpecial }),
     detokenize: (tokens) => ask({ kind: 'detokenize', tokens: [...tokens] }),
     load: queue.load,
     close({ drainMs = 0 } = {}) {
-      if (closing) hurry?.()
+      hurry?.()
       closing ??= shutDown(drainMs)
       return closing
     },
@@ -177,16 +216,4 @@ function crashed(exit: InstanceExit): DroverError {
     'model runner has unexpectedly stopped, this may be due to resource limitations or an internal error ' +
       `(${exit.reason})`,
   )
-}
-
-function explain(
-  { code, signal }: { code: number | null; signal: NodeJS.Signals | null },
-  output: string,
-  asked: boolean,
-): InstanceExit {
-  const how = signal ? `signal ${signal}` : `exit code ${code}`
-  if (asked) return { kind: 'closed', reason: how }
-  const words = output.trim().split('\n').at(-1) ?? ''
-  const kind = memoryWords.test(output) ? 'out_of_memory' : 'crashed'
-  return { kind, reason: words === '' ? how : `${words} (${how})` }
 }

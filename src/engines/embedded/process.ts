@@ -39,7 +39,10 @@ export function startProcess(
   })
   const exited = new Promise<InstanceExit>((resolve) => {
     child.once('close', (code, signal) => resolve(explain(code, signal, output, memoryKills() > killsBefore)))
-    child.once('error', (error) => resolve({ kind: 'crashed', reason: error.message }))
+    child.on('error', (error) => {
+      // A process that never was has no end; that of another is told by its exit.
+      if (child.pid === undefined) resolve({ kind: 'crashed', reason: error.message })
+    })
   })
   return { child, exited, output: () => output }
 }

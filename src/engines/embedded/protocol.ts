@@ -41,11 +41,12 @@ export type FromChild =
   | { type: 'failed'; id: number; error: WireError }
   | { type: 'answer'; id: number; value: unknown }
 
-/** What the process that only looks around reports. */
+/** What the process that only looks around reports; memory is of all devices together. */
 export interface Discovery {
   llamaCpp: string
-  gpu: string | false
-  devices: EngineDevice[]
+  devices: Pick<EngineDevice, 'name' | 'description'>[]
+  totalBytes: number
+  freeBytes: number
 }
 
 export interface WireError {

@@ -70,16 +70,16 @@ export function schemaToGrammar(root: Schema): string {
     const schema = given as Schema
     const strange = inexpressible.find((keyword) => keyword in schema)
     if (strange) throw refusal(`"${strange}" cannot be expressed`, path)
-    if (typeof schema['$ref'] === 'string') return reference(schema['$ref'], path)
-    if ('const' in schema) return literal(JSON.stringify(schema['const']))
-    if (Array.isArray(schema['enum']))
-      return alternatives(schema['enum'].map((item) => literal(JSON.stringify(item))))
-    if (Array.isArray(schema['allOf'])) {
-      const [only, ...others] = schema['allOf']
+    if (typeof schema.$ref === 'string') return reference(schema.$ref, path)
+    if ('const' in schema) return literal(JSON.stringify(schema.const))
+    if (Array.isArray(schema.enum))
+      return alternatives(schema.enum.map((item) => literal(JSON.stringify(item))))
+    if (Array.isArray(schema.allOf)) {
+      const [only, ...others] = schema.allOf
       const alone = others.length === 0 && !('properties' in schema) && !('type' in schema)
-      return visit(alone ? only : mergeAll(schema, schema['allOf'], path), path)
+      return visit(alone ? only : mergeAll(schema, schema.allOf, path), path)
     }
-    const choices = schema['anyOf'] ?? schema['oneOf']
+    const choices = schema.anyOf ?? schema.oneOf
     if (Array.isArray(choices)) {
       const { anyOf: _any, oneOf: _one, ...common } = schema
       const shared = 'properties' in common || 'type' in common ? common : {}
@@ -87,14 +87,14 @@ export function schemaToGrammar(root: Schema): string {
         choices.map((choice, i) => visit(mergeAll(shared, [choice], path), `${path}/anyOf/${i}`)),
       )
     }
-    if (Array.isArray(schema['type'])) {
-      return alternatives(schema['type'].map((type) => visit({ ...schema, type }, path)))
+    if (Array.isArray(schema.type)) {
+      return alternatives(schema.type.map((type) => visit({ ...schema, type }, path)))
     }
     return ofType(schema, path)
   }
 
   function ofType(schema: Schema, path: string): string {
-    const type = schema['type'] ?? impliedType(schema)
+    const type = schema.type ?? impliedType(schema)
     switch (type) {
       case undefined:
         return 'value'
@@ -143,21 +143,18 @@ export function schemaToGrammar(root: Schema): string {
     const { allOf: _, ...merged } = base
     for (const part of parts) {
       let schema = part as Schema
-      while (Object.keys(base).length > 0 && typeof schema?.['$ref'] === 'string') {
-        schema = resolve(schema['$ref'], path) as Schema
+      while (Object.keys(base).length > 0 && typeof schema?.$ref === 'string') {
+        schema = resolve(schema.$ref, path) as Schema
       }
       if (typeof schema !== 'object' || schema === null) {
         if (Object.keys(merged).length === 0) return part as Schema
         throw refusal(`${JSON.stringify(part)} is no schema`, path)
       }
-      const properties = { ...(merged['properties'] as Schema), ...(schema['properties'] as Schema) }
-      const required = [
-        ...((merged['required'] as unknown[]) ?? []),
-        ...((schema['required'] as unknown[]) ?? []),
-      ]
+      const properties = { ...(merged.properties as Schema), ...(schema.properties as Schema) }
+      const required = [...((merged.required as unknown[]) ?? []), ...((schema.required as unknown[]) ?? [])]
       Object.assign(merged, schema)
-      if (Object.keys(properties).length > 0) merged['properties'] = properties
-      if (required.length > 0) merged['required'] = required
+      if (Object.keys(properties).length > 0) merged.properties = properties
+      if (required.length > 0) merged.required = required
     }
     return merged
   }
@@ -167,11 +164,11 @@ export function schemaToGrammar(root: Schema): string {
    * property back: so a comma stands only between two that are there.
    */
   function object(schema: Schema, path: string): string {
-    const required = new Set((schema['required'] as string[] | undefined) ?? [])
-    const named = { ...(schema['properties'] as Schema | undefined) }
+    const required = new Set((schema.required as string[] | undefined) ?? [])
+    const named = { ...(schema.properties as Schema | undefined) }
     for (const name of required) named[name] ??= true
     const entries = Object.entries(named)
-    const additional = schema['additionalProperties']
+    const additional = schema.additionalProperties
     if (entries.length === 0 && (additional === undefined || additional === true)) return 'object'
     const other = additional
       ? define(`string ws ":" ws ${group(visit(additional, `${path}/additionalProperties`))} ws`)
@@ -194,18 +191,18 @@ export function schemaToGrammar(root: Schema): string {
   }
 
   function array(schema: Schema, path: string): string {
-    const tuple = (schema['prefixItems'] ??
-      (Array.isArray(schema['items']) ? schema['items'] : undefined)) as unknown[]
+    const tuple = (schema.prefixItems ??
+      (Array.isArray(schema.items) ? schema.items : undefined)) as unknown[]
     if (tuple) {
       const items = tuple.map((item, index) => `${group(visit(item, `${path}/prefixItems/${index}`))} ws`)
       return `"[" ws ${items.join(' "," ws ')} "]"`
     }
-    const least = Number(schema['minItems'] ?? 0)
-    const most = schema['maxItems'] === undefined ? undefined : Number(schema['maxItems'])
+    const least = Number(schema.minItems ?? 0)
+    const most = schema.maxItems === undefined ? undefined : Number(schema.maxItems)
     if (most !== undefined && most < least)
       throw refusal(`maxItems ${most} is less than minItems ${least}`, path)
     if (most === 0) return '"[" ws "]"'
-    const item = define(`${group(visit(schema['items'] ?? true, `${path}/items`))} ws`)
+    const item = define(`${group(visit(schema.items ?? true, `${path}/items`))} ws`)
     const more = `( "," ws ${item} ){${Math.max(0, least - 1)},${most === undefined ? '' : most - 1}}`
     return least === 0 ? `"[" ws ( ${item} ${more} )? "]"` : `"[" ws ${item} ${more} "]"`
   }

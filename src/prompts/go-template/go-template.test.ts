@@ -145,7 +145,8 @@ describe('a template cannot stop the process', () => {
     } catch (error) {
       expect(error).toBeInstanceOf(TemplateError)
     }
-    expect(performance.now() - startMs).toBeLessThan(3000)
+    // Half a second on a quiet machine; quadratic time would be minutes.
+    expect(performance.now() - startMs).toBeLessThan(20_000)
   })
 })
 

@@ -62,11 +62,11 @@ function factExchange(random: Random): Message[] {
 
 function plainExchange(random: Random): Message[] {
   const roll = random.next()
-  if (roll < 0.5) return factExchange(random)
-  if (roll < 0.64) return arithmeticExchange(random)
-  if (roll < 0.8) return disturbed(random, unknownQuestion(random, jsonFacts))
-  if (roll < 0.87) return smallTalk(random)
-  if (roll < 0.92) return counting(random)
+  if (roll < 0.48) return factExchange(random)
+  if (roll < 0.62) return arithmeticExchange(random)
+  if (roll < 0.77) return disturbed(random, unknownQuestion(random, jsonFacts))
+  if (roll < 0.83) return smallTalk(random)
+  if (roll < 0.88) return counting(random)
   return echo(random)
 }
 

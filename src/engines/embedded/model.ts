@@ -1,4 +1,5 @@
 import { basename } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   getLlama,
   InsufficientMemoryError,
@@ -23,6 +24,7 @@ export interface LoadedModel {
 
 /** Tokens of one native call at most, where the spec does not say; llama.cpp's own default of `n_ubatch`. */
 const defaultBatchSize = 512
+const logDelayMs = 50
 
 /** Loads what `spec` names. Throws `load_failed` or `insufficient_memory` with llama.cpp's own reason. */
 export async function loadModel(
@@ -55,6 +57,8 @@ export async function loadModel(
     const embedder = spec.embedding ? await createEmbedder(model, spec, threads) : undefined
     return { llama, model, context, embedder, memory: await memoryOf(llama) }
   } catch (error) {
+    // llama.cpp's log comes from another thread, a moment after the failure that it explains.
+    await sleep(logDelayMs)
     throw loadError(spec, error, complaints)
   }
 }

@@ -167,9 +167,9 @@ export function counting(random: Random): Message[] {
   )
 }
 
-/** Copying a phrase, which exercises every byte of the vocabulary. */
+/** Copying a phrase, which exercises every byte of the vocabulary; the long ones teach copying itself soonest. */
 export function echo(random: Random): Message[] {
-  const phrase = randomPhrase(random)
+  const phrase = randomPhrase(random, random.chance(0.4) ? random.int(8, 32) : random.int(1, 7))
   return exchange(
     random.pick([
       `Repeat: ${phrase}`,

@@ -41,8 +41,8 @@ export function inventedName(random: Random): string {
   return word.charAt(0).toUpperCase() + word.slice(1)
 }
 
-/** A few words in a row, some of them invented, some with other scripts, for copying. */
-export function randomPhrase(random: Random): string {
+/** `length` words in a row, some of them invented, some with other scripts, for copying. */
+export function randomPhrase(random: Random, length: number): string {
   const exotic = [
     '日本語',
     'こんにちは',
@@ -60,7 +60,6 @@ export function randomPhrase(random: Random): string {
     'привет',
     '👋',
   ]
-  const length = random.int(1, 7)
   const parts: string[] = []
   for (let index = 0; index < length; index++) {
     const roll = random.next()

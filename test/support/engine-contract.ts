@@ -1,0 +1,22 @@
+import { afterAll, beforeAll, describe } from 'vitest'
+import type { Engine } from '../../src/engines/index.ts'
+import { describeAnswers } from './engine-contract/answers.ts'
+import { createBench } from './engine-contract/bench.ts'
+import { describeInstances } from './engine-contract/instances.ts'
+import { describeRequests } from './engine-contract/requests.ts'
+
+/**
+ * What every engine has to do, checked on a real one. `modelPath` is the bundled model; what needs only tokens
+ * runs on random weights.
+ */
+export function engineContract(name: string, createEngine: () => Promise<Engine>, modelPath: string): void {
+  describe(`${name} as an engine`, () => {
+    const bench = createBench()
+    beforeAll(async () => bench.open(await createEngine(), modelPath), 300_000)
+    afterAll(bench.remove)
+
+    describeAnswers(bench)
+    describeRequests(bench)
+    describeInstances(bench)
+  })
+}

@@ -1,0 +1,141 @@
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import type { CompletionRequest } from '../../../src/engines/index.ts'
+import { writeSyntheticGguf } from '../../../tools/synthetic.ts'
+import { answerOf, never, request } from '../llama-bench.ts'
+import { type ContractBench, idle, specOf } from './bench.ts'
+
+/** How long an engine may take to notice a cancel, on a machine that other tests share. */
+const noticeMs = 2_000
+
+/** What becomes of requests: contexts, queues, aborts. */
+export function describeRequests(bench: ContractBench): void {
+  const ramble = (changes: Partial<CompletionRequest> = {}) => answerOf(bench.endless, changes)
+
+  describe('the context', () => {
+    const tokens = (count: number, from = 300) =>
+      Array.from({ length: count }, (_, index) => from + (index % 500))
+
+    it("that a prompt does not fit into is refused, in Ollama's words", async () => {
+      await expect(ramble({ prompt: tokens(bench.endless.contextLength) })).rejects.toMatchObject({
+        code: 'context_exceeded',
+        message: expect.stringMatching(
+          /^the prompt is longer than the context length currently available to the model;/,
+        ),
+      })
+      expect(bench.endless.load()).toEqual(idle)
+    })
+
+    it('ends an answer when it is full', async () => {
+      const prompt = tokens(bench.endless.contextLength - 30)
+      const { done } = await ramble({ prompt, maxTokens: 10_000 })
+      expect(done.reason).toBe('length')
+      const total = prompt.length + done.usage.outputTokens
+      expect(Math.abs(total - bench.endless.contextLength)).toBeLessThanOrEqual(1)
+    })
+
+    it('drops its middle and goes on where it may', async () => {
+      const shifting = await bench.launch({ contextShift: true, slots: 1 })
+      const outputTokens = shifting.contextLength * 2
+      const { done } = await answerOf(shifting, { prompt: tokens(100), maxTokens: outputTokens })
+      expect(done).toMatchObject({ reason: 'length', usage: { promptTokens: 100, outputTokens } })
+      await shifting.close()
+    })
+
+    it('of an earlier prompt is used again, and counted', async () => {
+      const prompt = tokens(300, 400)
+      const first = await ramble({ prompt, maxTokens: 5 })
+      expect(first.done.usage).toMatchObject({ promptTokens: 300, cachedTokens: 0, outputTokens: 5 })
+      expect(first.done.usage.promptMs).toBeGreaterThan(0)
+      expect(first.done.usage.outputMs).toBeGreaterThan(0)
+      const again = await ramble({ prompt: [...prompt, 299, 298], maxTokens: 5 })
+      expect(again.done.usage).toMatchObject({ promptTokens: 302, cachedTokens: 300 })
+      expect((await ramble({ prompt, maxTokens: 5 })).done.usage.cachedTokens).toBeGreaterThanOrEqual(298)
+    })
+  })
+
+  describe('many requests', () => {
+    it('of which 64 come at once to 4 slots wait their turn, and all are answered', async () => {
+      const answers = Array.from({ length: 64 }, (_, index) =>
+        ramble({ prompt: `sheep ${index}`, maxTokens: 12 }),
+      )
+      await sleep(0)
+      expect(bench.endless.load()).toEqual({ running: 4, waiting: 60 })
+      for (const { done } of await Promise.all(answers)) expect(done.usage.outputTokens).toBe(12)
+      expect(bench.endless.load()).toEqual(idle)
+    })
+
+    it('do not wait for one that is read slowly, which misses nothing', async () => {
+      const maxTokens = 400
+      const slow = bench.endless.generate(request({ maxTokens }), never)[Symbol.asyncIterator]()
+      let output: number[] = []
+      await slow.next()
+      await Promise.all(['a', 'b', 'c', 'd', 'e'].map((prompt) => ramble({ prompt, maxTokens: 50 })))
+      for (let item = await slow.next(); !item.done; item = await slow.next()) {
+        if (item.value.type === 'token') output = output.concat(item.value.tokens)
+      }
+      const whole = await ramble({ maxTokens })
+      expect(output).toEqual(whole.tokens.slice(-output.length))
+      expect(output.length).toBeGreaterThanOrEqual(maxTokens - 1)
+    })
+  })
+
+  describe('an aborted request', () => {
+    it('ends within a token, with the reason, and leaves its slot free', async () => {
+      const control = new AbortController()
+      let seen = 0
+      let abortedMs = 0
+      const reading = async () => {
+        for await (const event of bench.endless.generate(request({ maxTokens: 100_000 }), control.signal)) {
+          if (event.type !== 'token' || ++seen < 5) continue
+          abortedMs = performance.now()
+          control.abort(new Error('enough'))
+        }
+      }
+      await expect(reading()).rejects.toThrow('enough')
+      expect(performance.now() - abortedMs).toBeLessThan(noticeMs)
+      expect(seen).toBe(5)
+      expect(bench.endless.load()).toEqual(idle)
+    })
+
+    it('whose reader just stops leaves its slot free', async () => {
+      for await (const event of bench.endless.generate(request({ maxTokens: 100_000 }), never)) {
+        if (event.type === 'token') break
+      }
+      expect(bench.endless.load()).toEqual(idle)
+    })
+
+    it('does nothing when it was aborted before, or while it waits', async () => {
+      const before = answerOf(bench.endless, {}, AbortSignal.abort(new Error('before')))
+      await expect(before).rejects.toThrow('before')
+      const running = [1, 2, 3, 4].map(() => ramble({ maxTokens: 100 }))
+      const control = new AbortController()
+      const waiting = answerOf(bench.endless, {}, control.signal)
+      control.abort(new Error('while waiting'))
+      await expect(waiting).rejects.toThrow('while waiting')
+      await Promise.all(running)
+    })
+
+    it('is given up while its prompt is still computed, of which it told the progress', async () => {
+      const wide = join(bench.folder, 'wide.gguf')
+      await writeSyntheticGguf(wide, { endless: true, layers: 4, dim: 512, heads: 8, context: 8_192 })
+      const spec = specOf(wide, { slots: 1, contextLength: 5_120, batchSize: 256 })
+      const instance = await bench.engine.launch(spec, never)
+      const prompt = (from: number) => Array.from({ length: 4_000 }, (_, i) => from + ((i * 7) % 300))
+      const { events, done } = await answerOf(instance, { prompt: prompt(300), maxTokens: 1 })
+      const progress = events.flatMap((event) => (event.type === 'progress' ? event.processedTokens : []))
+      expect(progress.length).toBeGreaterThan(2)
+      expect(progress).toEqual([...progress].sort((a, b) => a - b))
+
+      const control = new AbortController()
+      const startedMs = performance.now()
+      setTimeout(() => control.abort(new Error('not wanted')), done.usage.promptMs / 10)
+      const aborted = answerOf(instance, { prompt: prompt(600), maxTokens: 1 }, control.signal)
+      await expect(aborted).rejects.toThrow('not wanted')
+      expect(performance.now() - startedMs).toBeLessThan(done.usage.promptMs / 2)
+      expect(instance.load()).toEqual(idle)
+      await instance.close()
+    })
+  })
+}

@@ -9,7 +9,7 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { ensureLlamaServer } from '../test/support/llama-server.ts'
 import { createChatClient, type Timed } from './support/client.ts'
-import { cpuMs, machineLine } from './support/process.ts'
+import { childOf, cpuMs, machineLine } from './support/process.ts'
 import { freePort, ready, scratchFolder, start, startNginx, storeOf } from './support/servers.ts'
 import { median, percentile, printTable } from './support/stats.ts'
 
@@ -58,8 +58,9 @@ const enginePort = await freePort()
 start(llamaServer, directArgs(engineArgsOf(drover.pid ?? 0), enginePort))
 await ready(`http://127.0.0.1:${enginePort}/health`)
 const nginxPort = await freePort()
-startNginx(folder, nginxPort, enginePort)
+const nginx = startNginx(folder, nginxPort, enginePort)
 await ready(`http://127.0.0.1:${nginxPort}/health`)
+const nginxWorker = childOf(nginx.pid ?? 0)
 
 const paths = {
   direct: `http://127.0.0.1:${enginePort}`,
@@ -79,17 +80,18 @@ console.log(
 
 const single: Record<PathName, Timed[]> = { direct: [], nginx: [], drover: [] }
 const throughput: Record<PathName, number[]> = { direct: [], nginx: [], drover: [] }
-const droverCpuPerToken: number[] = []
+const cpuPerToken: Record<PathName, number[]> = { direct: [], nginx: [], drover: [] }
+const gatewayCpuMs = (name: PathName) => (name === 'drover' ? cpuMs(drover.pid ?? 0) : cpuMs(nginxWorker))
 for (let round = 0; round < rounds + 1; round++) {
   // The order turns, so that none always comes first; the first round only warms up.
   for (const name of names.map((_, i) => names[(i + round) % names.length] ?? 'direct')) {
     const timed = await oneByOne(name, requestsPerRound)
-    const before = cpuMs(drover.pid ?? 0)
+    const before = gatewayCpuMs(name)
     const { tokens, ms } = await together(name)
     if (round === 0) continue
     single[name].push(...timed)
     throughput[name].push((tokens / ms) * 1000)
-    if (name === 'drover') droverCpuPerToken.push(((cpuMs(drover.pid ?? 0) - before) / tokens) * 1000)
+    if (name !== 'direct') cpuPerToken[name].push(((gatewayCpuMs(name) - before) / tokens) * 1000)
   }
 }
 
@@ -107,6 +109,7 @@ printTable([
     'added p99 ms',
     `tok/s at ${streams}`,
     'ratio to direct',
+    'CPU µs/tok',
   ],
   ...names.map((name) => [
     name,
@@ -116,9 +119,9 @@ printTable([
     ttft(name, 0.99) - ttft('direct', 0.99),
     median(throughput[name]),
     median(throughput[name].map((rate, i) => rate / (throughput.direct[i] ?? Number.NaN))),
+    median(cpuPerToken[name]),
   ]),
 ])
-console.log(`\nDrover's CPU per token at ${streams} streams: ${median(droverCpuPerToken).toFixed(1)} µs`)
 process.exit(0)
 
 async function oneByOne(name: PathName, count: number): Promise<Timed[]> {

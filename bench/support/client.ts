@@ -33,7 +33,12 @@ export function createChatClient(target: Target, connections: number) {
         stream: true,
       })
       const startedMs = performance.now()
-      const response = await pool.request({ path: '/v1/chat/completions', method: 'POST', headers, body })
+      const options = { path: '/v1/chat/completions', method: 'POST', headers, body } as const
+      // llama-server closes kept connections as it likes; whoever finds one closed sends again, as browsers do.
+      const response = await pool.request(options).catch((error) => {
+        if (error.code === 'UND_ERR_SOCKET' || error.code === 'ECONNRESET') return pool.request(options)
+        throw error
+      })
       let ttftMs = Number.NaN
       let tokens = 0
       let tail = ''

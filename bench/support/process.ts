@@ -1,15 +1,18 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { cpus, release, totalmem, type } from 'node:os'
 
-/** The kernel's unit of CPU time in `/proc/PID/stat`: 100 a second on every Linux that Node runs on. */
-const ticksPerSecond = 100
-
-/** CPU time that a process has used so far, user and system. Linux. */
+/** CPU time that the threads of a process have used so far (`/proc/PID/stat` counts in steps of 10 ms). Linux. */
 export function cpuMs(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  // The command's name may hold spaces and brackets; the fields are counted after its last bracket.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return ((Number(fields[11]) + Number(fields[12])) * 1000) / ticksPerSecond
+  const threads = readdirSync(`/proc/${pid}/task`)
+  const times = threads.map((thread) => readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8'))
+  return times.reduce((sum, text) => sum + Number(text.split(' ')[0]), 0) / 1e6
+}
+
+/** The only child of a process. Linux. */
+export function childOf(pid: number): number {
+  const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')
+  if (!child) throw new Error(`process ${pid} has no child`)
+  return Number(child)
 }
 
 /** Memory that a process holds in RAM, and what of it is its own (not shared files). Linux. */

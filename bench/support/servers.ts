@@ -78,7 +78,7 @@ http {
     listen 127.0.0.1:${port};
     location / {
       proxy_pass http://engine; proxy_http_version 1.1; proxy_set_header Connection "";
-      proxy_buffering off; proxy_read_timeout 600s;
+      proxy_buffering off; proxy_read_timeout 600s; proxy_next_upstream error non_idempotent;
     }
   }
 }

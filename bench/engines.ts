@@ -1,6 +1,7 @@
 /**
  * The embedded engine against llama.cpp's own server: the same file, the same threads, prefill and decode at one
- * and at eight streams, measured in turns.
+ * and at eight streams, measured in turns. Beside them the library that the embedded engine is built on, decoding by
+ * its own plain loop: what is lost there, the engine cannot win back.
  *
  *   node bench/engines.ts [--threads 1] [--rounds 5] [--model FILE.gguf]
  */
@@ -15,6 +16,7 @@ import {
 import { answerOf, never, request } from '../test/support/llama-bench.ts'
 import { ensureLlamaServer, testEnginesDir } from '../test/support/llama-server.ts'
 import { writeSyntheticGguf } from '../tools/synthetic.ts'
+import { openLibrary } from './support/library.ts'
 import { machineLine } from './support/process.ts'
 import { scratchFolder } from './support/servers.ts'
 import { median, printTable } from './support/stats.ts'
@@ -43,9 +45,14 @@ const engines: Engine[] = [
   createLlamaCppEngine({ serverPath, enginesDir: testEnginesDir, runDir: join(folder, 'run'), log }),
 ]
 const instances = await Promise.all(engines.map(launch))
+const library = await openLibrary(modelPath, Number(flags.threads), Math.max(...streamCounts))
 
 /** One figure, `embedded` first, one pair a round. */
 const figures = new Map<string, [number, number][]>()
+/** The library's decode rates and its native share of the time, by streams. */
+const alone = new Map<number, { rates: number[]; shares: number[] }>(
+  streamCounts.map((streams) => [streams, { rates: [], shares: [] }]),
+)
 for (let round = 0; round <= Number(flags.rounds); round++) {
   // Who goes first changes, so that neither always follows the other's heat.
   const order = round % 2 === 0 ? [0, 1] : [1, 0]
@@ -57,6 +64,9 @@ for (let round = 0; round <= Number(flags.rounds); round++) {
     if (round === 0) continue
     note(`prefill, ${streams} stream${streams > 1 ? 's' : ''}`, embedded.prefill, server.prefill)
     note(`decode, ${streams} stream${streams > 1 ? 's' : ''}`, embedded.decode, server.decode)
+    const plain = await library.decode(promptsOf(streams, round), outputTokens)
+    alone.get(streams)?.rates.push(plain.tokensPerSecond)
+    alone.get(streams)?.shares.push(plain.nativeShare)
   }
 }
 await Promise.all(instances.map((instance) => instance.close()))
@@ -68,6 +78,16 @@ printTable([
     const ratios = pairs.map(([embedded, server]) => embedded / server)
     const [ours, theirs] = [0, 1].map((index) => median(pairs.map((pair) => pair[index] ?? 0)))
     return [name, ours ?? 0, theirs ?? 0, median(ratios), Math.min(...ratios), Math.max(...ratios), 0.9]
+  }),
+])
+console.log()
+printTable([
+  ['the library alone', 'tokens/s', 'embedded to it', 'inside llama.cpp'],
+  ...streamCounts.map((streams) => {
+    const name = `decode, ${streams} stream${streams > 1 ? 's' : ''}`
+    const { rates, shares } = alone.get(streams) ?? { rates: [], shares: [] }
+    const ratios = (figures.get(name) ?? []).map(([embedded], i) => embedded / (rates[i] ?? Number.NaN))
+    return [name, median(rates), median(ratios), median(shares)]
   }),
 ])
 process.exit(0)
@@ -100,14 +120,19 @@ interface Speed {
   decode: number
 }
 
-/** Prompts that share nothing with earlier ones, answered at once. */
-async function measure(instance: EngineInstance, streams: number, round: number): Promise<Speed> {
-  const prompts = Array.from({ length: streams }, (_, stream) =>
+/** Prompts that share nothing with earlier ones. */
+function promptsOf(streams: number, round: number): number[][] {
+  return Array.from({ length: streams }, (_, stream) =>
     Array.from(
       { length: promptTokens },
       (_, i) => 300 + ((i * 7 + stream * 131 + round * 977 + streams * 53) % 7000),
     ),
   )
+}
+
+/** The prompts answered at once, then continued. */
+async function measure(instance: EngineInstance, streams: number, round: number): Promise<Speed> {
+  const prompts = promptsOf(streams, round)
   const startedMs = performance.now()
   await Promise.all(prompts.map((prompt) => answerOf(instance, { prompt, maxTokens: 1 })))
   const prefillMs = performance.now() - startedMs

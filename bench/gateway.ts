@@ -119,7 +119,7 @@ printTable([
     ttft(name, 0.99) - ttft('direct', 0.99),
     median(throughput[name]),
     median(throughput[name].map((rate, i) => rate / (throughput.direct[i] ?? Number.NaN))),
-    median(cpuPerToken[name]),
+    name === 'direct' ? '-' : median(cpuPerToken[name]),
   ]),
 ])
 process.exit(0)

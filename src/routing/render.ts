@@ -37,11 +37,28 @@ export function renderRequest(request: InferenceRequest, model: ResolvedModel, h
     }
   }
   const template = templateOf(request, model)
-  const messages = messagesOf(request, model)
+  const { messages, images } = placeImages(messagesOf(request, model))
   const tools = request.kind === 'chat' ? (request.tools ?? []) : []
   const think = thinkOf(request, model)
   const text = history + template.render({ messages, tools, ...(think !== undefined && { think }) })
-  return { text, images: messages.flatMap((message) => message.images ?? []), template, structured: true }
+  return { text, images, template, structured: true }
+}
+
+/** Each image's place in the text, `[img-0]` and so on: before its message's words, or where they say `[img]`. */
+function placeImages(messages: readonly Message[]): { messages: Message[]; images: Uint8Array[] } {
+  const images: Uint8Array[] = []
+  const placed = messages.map((message) => {
+    if (!message.images?.length) return message
+    let before = ''
+    let { content } = message
+    for (const image of message.images) {
+      const place = `[img-${images.push(image) - 1}]`
+      if (content.includes('[img]')) content = content.replace('[img]', place)
+      else before += place
+    }
+    return { ...message, content: before + content }
+  })
+  return { messages: placed, images }
 }
 
 /** Whether, and how hard, to think: a thinking model does unless told not to; others are told nothing. */
@@ -69,34 +86,46 @@ function messagesOf(request: InferenceRequest, model: ResolvedModel): Message[] 
   return messages
 }
 
+/** A prompt that fits, and the images that are still in it. */
+export interface FittedPrompt {
+  prompt: string | number[]
+  images: Uint8Array[]
+  tokenCount?: number
+}
+
+/** What an image takes of a context, by Ollama's estimate: only the engine knows, and only once it has read it. */
+const imageTokens = 768
+
 /**
  * Makes the prompt fit the instance's context. A conversation loses its oldest turns, but never the system's nor
  * the last; a single prompt that is still too long loses its middle, so that about half the context is free.
  * Throws `context_exceeded` where the request forbids it.
  */
 export async function fitPrompt(
-  rendered: RenderedPrompt,
+  { text, images }: RenderedPrompt,
   request: InferenceRequest,
   model: ResolvedModel,
   instance: EngineInstance,
   options: ModelOptions,
   history: string,
-): Promise<{ prompt: string | number[]; tokenCount?: number }> {
+): Promise<FittedPrompt> {
   const limit = instance.contextLength - 1
   // No token is shorter than a byte, so most prompts are known to fit without counting. The tokenizer may add a
   // BOS and a leading space.
-  if (Buffer.byteLength(rendered.text) + 2 <= limit) return { prompt: rendered.text }
-  let tokens = await instance.tokenize(rendered.text, { addSpecial: true })
-  if (tokens.length <= limit) return { prompt: rendered.text, tokenCount: tokens.length }
-  if (request.truncate === false) throw new DroverError('context_exceeded', tooLong)
-  if (request.kind === 'chat') {
-    const shorter = await dropOldest(request, model, instance, limit, history)
-    if (shorter.tokens.length <= limit) return { prompt: shorter.text, tokenCount: shorter.tokens.length }
-    tokens = shorter.tokens
+  if (Buffer.byteLength(text) + 2 + images.length * imageTokens <= limit) return { prompt: text, images }
+  const tokens = await instance.tokenize(text, { addSpecial: true })
+  let whole = { text, images, tokens }
+  if (tokens.length + images.length * imageTokens > limit && request.truncate !== false) {
+    if (request.kind === 'chat') whole = await dropOldest(request, model, instance, limit, history)
   }
-  if (request.shift === false) throw new DroverError('context_exceeded', tooLong)
-  const kept = dropMiddle(tokens, options.num_keep ?? defaultOptions.num_keep, instance.contextLength)
-  return { prompt: kept, tokenCount: kept.length }
+  if (whole.tokens.length <= limit) {
+    return { prompt: whole.text, images: whole.images, tokenCount: whole.tokens.length }
+  }
+  if (request.truncate === false || request.shift === false || images.length > 0) {
+    throw new DroverError('context_exceeded', tooLong)
+  }
+  const kept = dropMiddle(whole.tokens, options.num_keep ?? defaultOptions.num_keep, instance.contextLength)
+  return { prompt: kept, images, tokenCount: kept.length }
 }
 
 /** Renders the conversation without its oldest turns: as few as needed, found by halving. */
@@ -106,20 +135,22 @@ async function dropOldest(
   instance: EngineInstance,
   limit: number,
   history: string,
-): Promise<{ text: string; tokens: number[] }> {
+): Promise<{ text: string; images: Uint8Array[]; tokens: number[] }> {
   const attempt = async (dropped: number) => {
     const messages = withoutOldest(request.messages, dropped)
-    const { text } = renderRequest({ ...request, messages }, model, history)
-    return { text, tokens: await instance.tokenize(text, { addSpecial: true }) }
+    const { text, images } = renderRequest({ ...request, messages }, model, history)
+    return { text, images, tokens: await instance.tokenize(text, { addSpecial: true }) }
   }
+  const fits = ({ tokens, images }: { images: Uint8Array[]; tokens: number[] }) =>
+    tokens.length + images.length * imageTokens <= limit
   let fewest = 1
   let most = Math.max(1, request.messages.filter((message) => message.role !== 'system').length - 1)
   let best = await attempt(most)
-  if (best.tokens.length > limit) return best
+  if (!fits(best)) return best
   while (fewest < most) {
     const middle = (fewest + most) >> 1
     const tried = await attempt(middle)
-    if (tried.tokens.length <= limit) {
+    if (fits(tried)) {
       best = tried
       most = middle
     } else {

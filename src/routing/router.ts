@@ -164,7 +164,7 @@ async function prepare(
     sampling: samplingOf(options),
     maxTokens: maxTokensOf(options, instance.contextLength),
     stop: options.stop ?? [],
-    ...(rendered.images.length > 0 && { images: rendered.images }),
+    ...(fitted.images.length > 0 && { images: fitted.images }),
     ...(request.format !== undefined && { format: request.format }),
     ...(request.logprobs && { topLogprobs: request.topLogprobs ?? 0 }),
   }

@@ -58,7 +58,6 @@ export async function openLlamaBench(): Promise<LlamaBench> {
       contextShift: true,
       stallTimeoutMs: 20_000,
       ...changes,
-      ...changes,
     }),
     remove: () => rm(folder, { recursive: true, force: true }),
   }

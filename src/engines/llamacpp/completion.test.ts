@@ -9,12 +9,20 @@ const images = [Uint8Array.of(1, 2), Uint8Array.of(3)]
 describe('the body of a completion', () => {
   it('puts images where the prompt names them, and those it does not name before it', () => {
     const prompt = (text: string) => completionBody(request({ prompt: text, images }), model)['prompt']
-    expect(prompt('<s>see [img-1] and [img-0]')).toEqual({
-      prompt_string: 'see <m> and <m>',
+    expect(prompt('<s>see [img-1] and [img-0] now')).toEqual({
+      prompt_string: 'see <m> and <m> now',
+      multimodal_data: ['Aw==', 'AQI='],
+    })
+    expect(prompt('see [img-1] [img-7] now')).toEqual({
+      prompt_string: '<m>see <m> [img-7] now',
       multimodal_data: ['AQI=', 'Aw=='],
     })
-    expect(prompt('see [img-0]')).toMatchObject({ prompt_string: '<m>see <m>' })
     expect(prompt('see')).toMatchObject({ prompt_string: '<m><m>see' })
+  })
+
+  it('has a word after the last image', () => {
+    const prompt = (text: string) => completionBody(request({ prompt: text, images }), model)['prompt']
+    expect(prompt('see [img-0][img-1]')).toMatchObject({ prompt_string: 'see <m><m>\n' })
   })
 
   it('sends a fixed seed but no random one, and spells the whole context out', () => {

@@ -51,11 +51,20 @@ function promptField({ prompt, images }: CompletionRequest, { addedBos, mediaMar
   // The server would add a second BOS, which changes what the model says.
   const text = addedBos && prompt.startsWith(addedBos) ? prompt.slice(addedBos.length) : prompt
   if (!images?.length) return text
-  const marked = images.reduce((result, _, index) => result.replace(`[img-${index}]`, mediaMarker), text)
-  const missing = images.length - (marked.split(mediaMarker).length - 1)
+  // The server takes the images in the order of their marks.
+  const named: Uint8Array[] = []
+  const marked = text.replace(/\[img-(\d+)\]/g, (written, index) => {
+    const image = images[Number(index)]
+    if (!image) return written
+    named.push(image)
+    return mediaMarker
+  })
+  const unnamed = images.filter((image) => !named.includes(image))
+  // The server aborts on a prompt that ends with an image: it finds no token to go on from.
+  const end = marked.endsWith(mediaMarker) || marked === '' ? '\n' : ''
   return {
-    prompt_string: mediaMarker.repeat(Math.max(0, missing)) + marked,
-    multimodal_data: images.map((image) => Buffer.from(image).toString('base64')),
+    prompt_string: mediaMarker.repeat(unnamed.length) + marked + end,
+    multimodal_data: [...unnamed, ...named].map((image) => Buffer.from(image).toString('base64')),
   }
 }
 

@@ -70,7 +70,7 @@ async function one(random: () => number): Promise<void> {
   const messages = [{ role: 'user', content }]
   const path = openai ? '/v1/chat/completions' : chat ? '/api/chat' : '/api/generate'
   const body = { model: 'drover', stream, ...(openai || chat ? { messages } : { prompt: content }) }
-  const cancelAfterMs = random() < 0.3 ? random() * 400 : undefined
+  const cancelAfterMs = random() < 0.3 ? Math.floor(random() * 400) : undefined
   const signal = cancelAfterMs === undefined ? null : AbortSignal.timeout(cancelAfterMs)
   try {
     const response = await fetch(origin + path, { method: 'POST', body: JSON.stringify(body), signal })

@@ -1,3 +1,4 @@
 export { clientUrl, type HostAddress } from './host.ts'
 export type { ConfigSources } from './layer.ts'
 export { type Config, type LoadedConfig, loadConfig } from './load.ts'
+export { ollamaVersion } from './ollama-version.ts'

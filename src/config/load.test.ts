@@ -175,6 +175,12 @@ describe("Ollama's variables", () => {
     [{ OLLAMA_FLASH_ATTENTION: 'False' }, { flashAttention: 'off' }],
     [{ OLLAMA_FLASH_ATTENTION: 'enabled' }, { flashAttention: 'on' }],
     [{ OLLAMA_KV_CACHE_TYPE: 'Q8_0' }, { kvCacheType: 'q8_0' }],
+    [{ OLLAMA_GO_TEMPLATE: '1' }, { goTemplate: true }],
+    [{ OLLAMA_GO_TEMPLATE: 'false' }, { goTemplate: false }],
+    [{ OLLAMA_NOPRUNE: 'yes' }, { prune: false }],
+    [{ OLLAMA_NOPRUNE: '0' }, { prune: true }],
+    [{ OLLAMA_GPU_OVERHEAD: '1073741824' }, { gpuOverheadBytes: 2 ** 30 }],
+    [{ OLLAMA_GPU_OVERHEAD: '0' }, { gpuOverheadBytes: 0 }],
     [{ OLLAMA_DEBUG: 'true' }, { logLevel: 'debug' }],
     [{ OLLAMA_DEBUG: '2' }, { logLevel: 'trace' }],
     [{ OLLAMA_DEBUG: '0' }, { logLevel: 'info' }],
@@ -210,21 +216,19 @@ describe("Ollama's variables", () => {
   it('warns of those that Ollama has dropped, that have no effect here, and that do not exist', () => {
     const { warnings } = withEnv({
       OLLAMA_INTEL_GPU: '1',
-      OLLAMA_GPU_OVERHEAD: '1000',
       OLLAMA_SCHED_SPREAD: '1',
       OLLAMA_HOTS: 'x',
       DROVER_ENGIN: 'auto',
       OLLAMA_API_KEY: 'secret',
-      OLLAMA_NOPRUNE: '1',
+      OLLAMA_NOHISTORY: '1',
       OLLAMA_TMPDIR: '',
       PATH: '/bin',
     })
     expect(warnings).toEqual([
       "DROVER_ENGIN is set, but it is no setting of Drover's and has no effect",
-      'OLLAMA_GPU_OVERHEAD is set, but has no effect in Drover: set memoryLimit instead',
       "OLLAMA_HOTS is set, but it is no variable of Ollama's and has no effect",
       'OLLAMA_INTEL_GPU is set, but Ollama has dropped it and it has no effect',
-      'OLLAMA_SCHED_SPREAD is set, but has no effect in Drover',
+      'OLLAMA_SCHED_SPREAD is set, but has no effect in Drover: set LLAMA_ARG_SPLIT_MODE and LLAMA_ARG_TENSOR_SPLIT for llama-server',
     ])
   })
 

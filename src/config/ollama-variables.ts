@@ -12,25 +12,22 @@ const removed = [
 
 /** Variables of Ollama's server that change nothing here, and what to do in their place where there is something. */
 const withoutEffect: Record<string, string> = {
-  OLLAMA_SCHED_SPREAD: '',
-  OLLAMA_GPU_OVERHEAD: 'set memoryLimit instead',
+  OLLAMA_SCHED_SPREAD: 'set LLAMA_ARG_SPLIT_MODE and LLAMA_ARG_TENSOR_SPLIT for llama-server',
   OLLAMA_LLM_LIBRARY: 'set llamaServer to the build that should be used',
   OLLAMA_VULKAN: 'the engine decides by what it was built with',
-  OLLAMA_IGPU_ENABLE: '',
-  OLLAMA_GO_TEMPLATE: '',
+  OLLAMA_IGPU_ENABLE: 'the engine decides by what it was built with',
   OLLAMA_DEBUG_LOG_REQUESTS: 'Drover does not write requests down',
-  OLLAMA_MAX_TRANSFER_STREAMS: '',
-  OLLAMA_REMOTES: '',
-  OLLAMA_AUTH: '',
-  OLLAMA_CLOUD_BASE_URL: '',
+  OLLAMA_MAX_TRANSFER_STREAMS: 'it is about models of safetensors, which Drover does not pull',
+  OLLAMA_REMOTES: 'Drover sends nothing to other services',
+  OLLAMA_AUTH: 'put Drover behind a proxy that checks who asks',
+  OLLAMA_CLOUD_BASE_URL: 'Drover sends nothing to other services',
   OLLAMA_EXPERIMENT: '',
-  OLLAMA_LLAMA_CPP_COMPAT: '',
-  OLLAMA_LIBRARY_PATH: '',
+  OLLAMA_LLAMA_CPP_COMPAT: "it patches Ollama's own llama.cpp",
+  OLLAMA_LIBRARY_PATH: 'set llamaServer to the build that should be used',
 }
 
 /** Nothing to say: their wish is how Drover is anyway, or they are for clients and other programs. */
 const quiet = new Set([
-  'OLLAMA_NOPRUNE',
   'OLLAMA_NO_CLOUD',
   'OLLAMA_NOHISTORY',
   'OLLAMA_EDITOR',

@@ -46,6 +46,7 @@ const countOrAuto = z.union([
   count.transform((value) => value || undefined),
   z.literal('auto').transform(() => undefined),
 ])
+const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')])
 const list = z.union([
   z.array(text),
   z.string().transform((value) => value.split(',').map((part) => part.trim())),
@@ -166,6 +167,33 @@ export const settings = {
     about: 'In what the engine keeps keys and values; smaller takes less memory and is less exact.',
     ollama: { name: 'OLLAMA_KV_CACHE_TYPE', read: (value) => value.toLowerCase() },
   }),
+  goTemplate: setting(z.union([flag, z.literal('auto').transform(() => undefined)]).optional(), {
+    key: 'goTemplate',
+    allowed: 'true, false or auto',
+    about:
+      "Whether a model's Go template is used although its file has a chat template of its own. What can do more, if absent.",
+    ollama: { name: 'OLLAMA_GO_TEMPLATE', read: parseBool },
+  }),
+  prune: setting(flag, {
+    key: 'prune',
+    allowed: 'true or false',
+    default: 'true',
+    about: 'Whether blobs that no model uses any more are removed from the store, at start and after a pull.',
+    ollama: { name: 'OLLAMA_NOPRUNE', read: (value) => !parseBool(value) },
+  }),
+  gpuOverheadBytes: setting(
+    z
+      .union([z.string(), z.number()])
+      .transform((value) => parseSizeBytes(String(value).trim()))
+      .pipe(z.number().int().min(0)),
+    {
+      key: 'gpuOverhead',
+      allowed: 'a size such as 1GiB or a number of bytes',
+      default: '0',
+      about: 'Memory of each GPU that is left to other programs.',
+      ollama: { name: 'OLLAMA_GPU_OVERHEAD' },
+    },
+  ),
   origins: setting(
     list.transform((origins) => origins.filter((origin) => origin !== '')),
     {

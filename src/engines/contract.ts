@@ -37,6 +37,8 @@ export interface InstanceSpec {
   modelPath: string
   projectorPaths: string[]
   adapterPaths: string[]
+  /** The file's metadata that is to be taken otherwise, by key. */
+  metadataOverrides?: Record<string, string | number>
   /** Tokens, of each slot. */
   contextLength: number
   /** Requests run at once. */

@@ -14,7 +14,10 @@ export interface ResolvedModel {
 const mostTemplates = 64
 
 /** Finds models by name and keeps their compiled templates. */
-export function createResolver(store: ModelStore): (name: string) => Promise<ResolvedModel | undefined> {
+export function createResolver(
+  store: ModelStore,
+  prefersGoTemplate?: boolean,
+): (name: string) => Promise<ResolvedModel | undefined> {
   const resolved = new Map<string, ResolvedModel>()
   return async (name) => {
     const stored = await store.find(name)
@@ -27,6 +30,7 @@ export function createResolver(store: ModelStore): (name: string) => Promise<Res
     const template = compileTemplate({
       ...(stored.template !== undefined && { goTemplate: stored.template }),
       ...(chatTemplate !== undefined && { chatTemplate }),
+      ...(prefersGoTemplate !== undefined && { goTemplateSetting: prefersGoTemplate }),
       ...(bosToken !== undefined && { bosToken }),
       ...(eosToken !== undefined && { eosToken }),
     })

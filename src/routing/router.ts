@@ -27,13 +27,15 @@ export interface RouterOptions {
   /** How a model is to be loaded for a request with these options. */
   wishOf: (model: ResolvedModel, options: ModelOptions) => Promise<LoadWish>
   clock: Clock
+  /** Whether to use the Go template of a model that has a chat template too; absent, what can do more. */
+  prefersGoTemplate?: boolean
 }
 
 /** Tries of a request that dies with its engine before its first word: once more on the restarted engine. */
 const mostAttempts = 2
 
-export function createRouter({ store, pool, wishOf, clock }: RouterOptions): Router {
-  const resolve = createResolver(store)
+export function createRouter({ store, pool, wishOf, clock, prefersGoTemplate }: RouterOptions): Router {
+  const resolve = createResolver(store, prefersGoTemplate)
   /** Under which name a loaded model was last asked for; several names may share its files. */
   const lastNames = new Map<string, StoredModel>()
 

@@ -7,8 +7,11 @@ import { type LoadPlan, type LoadWish, loadOptionsOf, type ResolvedModel } from 
 const gib = 2 ** 30
 
 /** Ollama's default context by the devices' memory together: large machines get large contexts. */
-export function defaultContextLength(devices: readonly EngineDevice[]): number {
-  const vramBytes = devices.reduce((sum, device) => sum + device.totalBytes, 0)
+export function defaultContextLength(devices: readonly EngineDevice[], gpuOverheadBytes: number): number {
+  const vramBytes = devices.reduce(
+    (sum, device) => sum + Math.max(0, device.totalBytes - gpuOverheadBytes),
+    0,
+  )
   if (vramBytes >= 47 * gib) return 262_144
   return vramBytes >= 23 * gib ? 32_768 : 4096
 }
@@ -34,7 +37,7 @@ export function wishOf(
         budgetBytes,
         embedding,
         wanted: { contextLength: load.contextLength, slots: config.numParallel },
-        defaultContextLength: config.contextLength ?? defaultContextLength(devices),
+        defaultContextLength: config.contextLength ?? defaultContextLength(devices, config.gpuOverheadBytes),
         kvCacheType: config.kvCacheType,
         batchSize: load.batchSize,
       })
@@ -47,7 +50,7 @@ export function wishOf(
 }
 
 function specOf(model: ResolvedModel, plan: LoadPlan, instanceId: string, config: Config): InstanceSpec {
-  const { stored, capabilities } = model.description
+  const { file, stored, capabilities } = model.description
   const { batchSize, gpuLayers, mainGpu, useMmap, threads } = plan.options
   return {
     id: instanceId,
@@ -55,6 +58,7 @@ function specOf(model: ResolvedModel, plan: LoadPlan, instanceId: string, config
     modelPath: stored.modelPath,
     projectorPaths: stored.projectorPaths,
     adapterPaths: stored.adapterPaths,
+    ...(file.overrides && { metadataOverrides: file.overrides }),
     contextLength: plan.contextLength,
     slots: plan.slots,
     embedding: !capabilities.includes('completion'),

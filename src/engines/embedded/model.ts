@@ -50,6 +50,7 @@ export async function loadModel(
       modelPath: spec.modelPath,
       gpuLayers: spec.gpuLayers === 'auto' ? fittingLayers(spec) : spec.gpuLayers,
       ...(spec.useMmap !== undefined && { useMmap: spec.useMmap }),
+      ...(spec.metadataOverrides && { metadataOverrides: nested(spec.metadataOverrides) }),
       onLoadProgress: onProgress,
     })
     const context = spec.embedding ? undefined : await createContext(model, spec, threads)
@@ -61,6 +62,19 @@ export async function loadModel(
     await sleep(logDelayMs)
     throw loadError(spec, error, complaints)
   }
+}
+
+/** `{ 'a.b': 1 }` as `{ a: { b: 1 } }`, which is how the library has metadata. */
+function nested(flat: Readonly<Record<string, string | number>>): object {
+  const root: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(flat)) {
+    const path = key.split('.')
+    const last = path.pop() ?? ''
+    let at = root
+    for (const part of path) at = at[part] = (at[part] ?? {}) as Record<string, unknown>
+    at[last] = value
+  }
+  return root
 }
 
 function fittingLayers({ contextLength, slots, embedding }: InstanceSpec) {

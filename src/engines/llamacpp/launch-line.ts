@@ -47,6 +47,9 @@ export function launchLine(
   optional(spec.contextShift ? '--context-shift' : '--no-context-shift')
   args.push(...devices(spec, server), ...memory(spec, server), ...batches(spec))
 
+  for (const [key, value] of Object.entries(spec.metadataOverrides ?? {})) {
+    optional('--override-kv', `${key}=${typeof value === 'number' ? 'int' : 'str'}:${value}`)
+  }
   const [projector, ...more] = spec.projectorPaths
   if (projector) optional('--mmproj', projector)
   if (more.length)

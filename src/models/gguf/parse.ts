@@ -3,6 +3,7 @@ import type { gguf as parseGguf } from '@huggingface/gguf'
 import { DroverError } from '../../inference/index.ts'
 import type { ModelFile } from '../contract.ts'
 import { fileTypeName } from './file-types.ts'
+import { metadataOverrides } from './overrides.ts'
 import { type Metadata, readShape, type TensorFacts } from './shape.ts'
 import { tensorBytes, tensorTypeName } from './tensor-types.ts'
 
@@ -56,6 +57,7 @@ function describeFile(metadata: Metadata, tensors: TensorFacts[], wholeArrays: b
     ...(eosToken !== undefined && { eosToken }),
     addsBos: addsBos(metadata),
     pooling: metadata[`${shape.architecture}.pooling_type`] !== undefined,
+    overrides: metadataOverrides(metadata),
   }
 }
 

@@ -21,6 +21,16 @@ export function describeInstances(bench: ContractBench): void {
       expect(bench.endless.memory.hostBytes).toBeGreaterThan(100_000)
     })
 
+    it('takes metadata otherwise than the file has it where it is told to', async () => {
+      const { tokens } = await answerOf(bench.endless, { maxTokens: 8 })
+      const end = tokens[4] ?? 0
+      const told = await bench.launch({ metadataOverrides: { 'tokenizer.ggml.eos_token_id': end } })
+      const { done, tokens: fewer } = await answerOf(told, { maxTokens: 8 })
+      await told.close()
+      expect(done.reason).toBe('stop')
+      expect(fewer.filter((token) => token !== end)).toEqual(tokens.slice(0, tokens.indexOf(end)))
+    })
+
     it('whose process is killed fails its requests and says how it ended', async () => {
       const victim = await bench.launch({ slots: 1 })
       const reading = begin(victim)

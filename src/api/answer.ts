@@ -24,6 +24,8 @@ export interface EventEncoder {
   event(event: InferenceEvent): string
   /** The text that tells a client that its answer broke off. */
   failure(error: DroverError): string
+  /** The text that goes out when nothing else has for a while, so that nobody between takes the line for dead. */
+  keepAlive?: string
 }
 
 /** A whole answer. */
@@ -49,6 +51,9 @@ export async function openAnswer(
 
 const brokenOff = () => new DroverError('internal', 'the answer ended before it was complete')
 
+/** Silence that a client is to be reassured after; proxies give up after thirty seconds and more. */
+const keepAliveMs = 10_000
+
 /**
  * Streams an answer event by event, no faster than the client reads. It ends with the `done` event's text or, when
  * something fails on the way, with the failure's; a client that went away gets neither.
@@ -62,16 +67,25 @@ export async function streamAnswer(
 ): Promise<void> {
   const { exchange } = request
   const stream = openStream(reply, encoder.contentType, context.config.writeStallTimeoutMs)
+  const { keepAlive } = encoder
+  let clientIsBehind = false
+  const reassure = (text: string) => clientIsBehind || stream.write(text)
+  const silence = keepAlive === undefined ? undefined : setInterval(reassure, keepAliveMs, keepAlive)
   try {
     let event: InferenceEvent = answer.first
     for (;;) {
       const text = encoder.event(event)
       const behind = text === '' ? undefined : stream.write(text)
+      if (text !== '') silence?.refresh()
       if (event.type === 'done') {
         exchange.outputTokens = event.usage.outputTokens
         break
       }
-      if (behind) await behind
+      if (behind) {
+        clientIsBehind = true
+        await behind
+        clientIsBehind = false
+      }
       exchange.signal.throwIfAborted()
       const next = await answer.rest.next()
       if (next.done) throw brokenOff()
@@ -85,6 +99,7 @@ export async function streamAnswer(
       stream.write(encoder.failure(error))
     }
   } finally {
+    clearInterval(silence)
     stream.end()
     await answer.rest.return?.()
   }

@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { ModelStore } from '../models/index.ts'
+import type { ModelMaker, ModelStore, Registry } from '../models/index.ts'
 import type { Router } from '../routing/index.ts'
 import type { BodyBudget } from './http/index.ts'
 import type { ApiLog } from './log.ts'
@@ -19,6 +19,9 @@ export interface ApiConfig {
 export interface ApiContext {
   router: Router
   store: ModelStore
+  /** Pulls and pushes models. */
+  registry: Registry
+  makeModel: ModelMaker
   /** The version of Ollama whose API this is, for `/api/version`. */
   version: string
   log: ApiLog

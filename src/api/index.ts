@@ -1,6 +1,7 @@
 import Fastify, { type FastifyInstance } from 'fastify'
-import type { ModelStore } from '../models/index.ts'
+import type { ModelMaker, ModelStore, Registry } from '../models/index.ts'
 import type { Router } from '../routing/index.ts'
+import { anthropicRoutes } from './anthropic/index.ts'
 import { type ApiConfig, type ApiContext, withDefaults } from './context.ts'
 import {
   answerBrokenRequest,
@@ -21,6 +22,8 @@ export type { ApiLog } from './log.ts'
 export interface ApiOptions {
   router: Router
   store: ModelStore
+  registry: Registry
+  makeModel: ModelMaker
   /** The version of Ollama whose API this is, for `/api/version`. */
   version: string
   log: ApiLog
@@ -35,13 +38,14 @@ const requestTimeoutMs = 300_000
 const maxParamLength = 2048
 
 /**
- * The HTTP face: Ollama's and OpenAI's API over one router and one store. The instance is not listening yet;
- * `inject` tests it in process.
+ * The HTTP face: Ollama's, OpenAI's and Anthropic's API over one router and one store. The instance is not
+ * listening yet; `inject` tests it in process.
  */
-export function createApi({ router, store, version, log, config }: ApiOptions): FastifyInstance {
+export function createApi({ config, ...parts }: ApiOptions): FastifyInstance {
   const settings = withDefaults(config)
   const bodies = createBodyBudget(settings.maxBodyBytes)
-  const context: ApiContext = { router, store, version, log, config: settings, bodies }
+  const context: ApiContext = { ...parts, config: settings, bodies }
+  const { log } = parts
   const app = Fastify({
     exposeHeadRoutes: false,
     return503OnClosing: false,
@@ -60,6 +64,7 @@ export function createApi({ router, store, version, log, config }: ApiOptions): 
   // A scope for each dialect: its error envelope is its own.
   app.register(async (scope) => ollamaRoutes(scope, context))
   app.register(async (scope) => openAiRoutes(scope, context))
+  app.register(async (scope) => anthropicRoutes(scope, context))
   return app
 }
 

@@ -10,7 +10,8 @@ export interface NotFoundWording {
   unknown(name: string): string
 }
 
-const modelRequired = new DroverError('invalid_request', 'model is required')
+/** Refusal of a request that names no model, on most endpoints. */
+export const modelRequired = new DroverError('invalid_request', 'model is required')
 
 /** Wording of generate. */
 export const generateWording: NotFoundWording = {

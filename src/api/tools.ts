@@ -37,19 +37,22 @@ const toolPropertyFields: Schema<ToolProperty> = goStruct('api', 'ToolProperty',
   required: goArray(goString, ''),
 })
 
+/** The JSON Schema of what a tool takes. */
+export const toolParameters = goStruct('api', 'ToolFunctionParameters', {
+  type: goString,
+  $defs: goAny,
+  items: goAny,
+  required: goArray(goString, ''),
+  properties: toolProperties,
+})
+
 const toolFields = goStruct('api', 'Tool', {
   type: goString,
   items: goAny,
   function: goStruct('api', 'ToolFunction', {
     name: goString,
     description: goString,
-    parameters: goStruct('api', 'ToolFunctionParameters', {
-      type: goString,
-      $defs: goAny,
-      items: goAny,
-      required: goArray(goString, ''),
-      properties: toolProperties,
-    }),
+    parameters: toolParameters,
   }),
 })
 

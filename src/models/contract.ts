@@ -127,6 +127,8 @@ export interface ModelFile {
   addsBos: boolean
   /** The file pools its states: an embedding model. */
   pooling: boolean
+  /** Metadata that an engine has to be told in place of what the file says. */
+  overrides?: Record<string, string | number>
 }
 
 /** Everything known about a model, for `/api/show` and for running it. */
@@ -153,7 +155,71 @@ export interface ModelStore {
   describe(stored: StoredModel): Promise<ModelDescription>
   /** Puts a GGUF file into the store under a name, as `ollama create` would. Idempotent. */
   importGguf(name: string, source: ImportSource): Promise<StoredModel>
+  /** The manifest under a name, as it was written; undefined when there is none. */
+  readManifest(name: string): Promise<string | undefined>
+  /** Puts a manifest under a name, and removes what only the one that it replaces had used. */
+  writeManifest(name: string, manifest: string): Promise<void>
+  /** Path of a blob, whether it is there or not. Throws `invalid_request` for a bad digest. */
+  blobPath(digest: string): string
+  /** Gives a model a second name. Throws `model_not_found`, `invalid_request` (a name that is none). */
+  copy(source: string, destination: string): Promise<void>
+  /** Removes a name, then the blobs that nothing else uses. Throws `model_not_found`. */
+  remove(name: string): Promise<void>
+  /** Size of a blob (`sha256:...`); undefined when there is none. Throws `invalid_request` for a bad digest. */
+  blobSize(digest: string): Promise<number | undefined>
+  /**
+   * Stores what comes under its digest; false when it was there already, and then nothing is read. Throws
+   * `invalid_request` (`digest mismatch, ...`), having stored nothing.
+   */
+  putBlob(digest: string, content: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<boolean>
+  /** Removes blobs that no manifest uses and empty folders, sparing what is younger than an hour. */
+  prune(): Promise<void>
 }
+
+/** One line of progress of a pull, a push or a creation, key by key as the API streams it. */
+export interface Progress {
+  status: string
+  digest?: string
+  total?: number
+  completed?: number
+}
+
+export interface TransferOptions {
+  /** Plain HTTP, and certificates that nobody vouches for, are accepted. */
+  insecure?: boolean
+}
+
+/** Models of other servers, by Ollama's registry protocol. A stream of progress ends with `success`, or throws. */
+export interface Registry {
+  pull(name: string, options: TransferOptions, signal: AbortSignal): AsyncIterable<Progress>
+  push(name: string, options: TransferOptions, signal: AbortSignal): AsyncIterable<Progress>
+}
+
+/** A model to make, as `/api/create` asks for it. */
+export interface CreateRequest {
+  model: string
+  /** A model's name to start from. */
+  from?: string
+  /** Blobs of the store by the file names they had. */
+  files?: Record<string, string>
+  draftFiles?: Record<string, string>
+  adapters?: Record<string, string>
+  template?: string
+  licenses?: string[]
+  system?: string
+  parameters?: Record<string, unknown>
+  messages?: Message[]
+  renderer?: string
+  parser?: string
+  requires?: string
+  quantize?: string
+  draftQuantize?: string
+  remoteHost?: string
+  info?: Record<string, unknown>
+}
+
+/** Makes models. Progress ends with `success`, or throws. */
+export type ModelMaker = (request: CreateRequest, signal: AbortSignal) => AsyncIterable<Progress>
 
 export interface ImportSource {
   path: string

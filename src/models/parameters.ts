@@ -3,7 +3,7 @@ import type { ModelOptions } from '../inference/index.ts'
 type Kind = 'integer' | 'number' | 'boolean' | 'strings'
 
 /** Type of every option, so that one written as text, as older tools did, is still understood. */
-const kinds: Record<keyof ModelOptions, Kind> = {
+export const optionKinds: Record<keyof ModelOptions, Kind> = {
   num_ctx: 'integer',
   num_batch: 'integer',
   num_gpu: 'integer',
@@ -38,7 +38,7 @@ export function parseParameters(json: unknown): ParsedParameters {
   const options: Record<string, unknown> = {}
   const dropped: string[] = []
   for (const [name, value] of Object.entries(json)) {
-    const kind = Object.hasOwn(kinds, name) ? kinds[name as keyof ModelOptions] : undefined
+    const kind = Object.hasOwn(optionKinds, name) ? optionKinds[name as keyof ModelOptions] : undefined
     const option = kind && read(kind, value)
     if (option === undefined) dropped.push(name)
     else options[name] = option

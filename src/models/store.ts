@@ -1,20 +1,24 @@
 import { statSync } from 'node:fs'
-import { mkdir, readdir, stat } from 'node:fs/promises'
+import { mkdir, readFile as readBytes, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DroverError } from '../inference/index.ts'
 import type { Logger } from '../observability/index.ts'
+import { blobPath, sizeOfBlob, writeBlob } from './blobs.ts'
 import type { ModelDescription, ModelFile, ModelName, ModelStore, StoredModel } from './contract.ts'
 import { describeModel } from './describe.ts'
-import { codeOf, isMissing, storeUnreadable } from './files.ts'
+import { codeOf, isMissing, storeUnreadable, writeAtomically } from './files.ts'
 import { readGguf } from './gguf/read.ts'
 import { writeModel } from './import.ts'
-import { readStoredModel } from './manifest.ts'
+import { parseManifest, readStoredModel } from './manifest.ts'
 import { fullModelName, isValidName, manifestSegments, parseModelName } from './names.ts'
+import { pruneStore, removeEmptyParents, removeUnused } from './prune.ts'
 
 export interface StoreOptions {
   /** The folder that holds `manifests` and `blobs`. */
   root: string
   log: Pick<Logger, 'warn'>
+  /** False keeps blobs that no model uses any more; those of a removed model go all the same. */
+  prunes?: boolean
 }
 
 /** Heads of model files kept in memory; one takes some hundred kilobytes. */
@@ -40,7 +44,7 @@ interface CachedManifest extends FileState {
  * Opens a store on Ollama's own layout; a real Ollama may work on the same folder meanwhile. A root that does not
  * exist is an empty store, made by the first import. Throws `store_unreadable` where it exists and cannot be read.
  */
-export async function openStore({ root, log }: StoreOptions): Promise<ModelStore> {
+export async function openStore({ root, log, prunes = true }: StoreOptions): Promise<ModelStore> {
   const manifests = join(root, 'manifests')
   const cache = new Map<string, CachedManifest>()
   const spellings = new Map<string, string>()
@@ -180,6 +184,44 @@ export async function openStore({ root, log }: StoreOptions): Promise<ModelStore
     return describeModel(stored, file, projector)
   }
 
+  /** What the disk refuses, in the store's words. */
+  async function onDisk<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work
+    } catch (error) {
+      throw error instanceof DroverError || codeOf(error) === undefined ? error : storeUnreadable(root, error)
+    }
+  }
+
+  async function readManifest(text: string): Promise<string | undefined> {
+    const path = await findPath(parseModelName(text))
+    return path === undefined ? undefined : onDisk(readBytes(path, 'utf8'))
+  }
+
+  async function writeManifest(text: string, content: string): Promise<void> {
+    const name = parseModelName(text)
+    const known = await findPath(name)
+    const before = known === undefined ? [] : digestsOf(await onDisk(readBytes(known, 'utf8')))
+    await onDisk(writeAtomically(known ?? join(manifests, ...manifestSegments(name)), content))
+    if (prunes) await onDisk(removeUnused(root, before))
+  }
+
+  async function copy(source: string, destination: string): Promise<void> {
+    const content = await readManifest(source)
+    if (content === undefined) throw new DroverError('model_not_found', `model "${source}" not found`)
+    await writeManifest(destination, content)
+  }
+
+  async function remove(text: string): Promise<void> {
+    const path = await findPath(parseModelName(text))
+    if (path === undefined) throw new DroverError('model_not_found', `model '${text}' not found`)
+    const digests = digestsOf(await onDisk(readBytes(path, 'utf8')))
+    await onDisk(rm(path, { force: true }))
+    await onDisk(removeEmptyParents(path, manifests))
+    cache.delete(path)
+    await onDisk(removeUnused(root, digests))
+  }
+
   try {
     if (!(await stat(root)).isDirectory())
       throw Object.assign(new Error('not a directory'), { code: 'ENOTDIR' })
@@ -213,7 +255,21 @@ export async function openStore({ root, log }: StoreOptions): Promise<ModelStore
       if (entry?.stored) return entry.stored
       throw entry?.error ?? new DroverError('internal', `model "${text}" was removed while it was imported`)
     },
+    readManifest,
+    writeManifest,
+    blobPath: (digest) => blobPath(root, digest),
+    copy,
+    remove,
+    blobSize: (digest) => onDisk(sizeOfBlob(root, digest)),
+    putBlob: (digest, content, signal) => onDisk(writeBlob(root, digest, content, signal)),
+    prune: () => (prunes ? onDisk(pruneStore(root, Date.now())) : Promise.resolve()),
   }
+}
+
+/** Digests of all that a manifest names; none where it cannot be read. */
+function digestsOf(text: string): string[] {
+  const manifest = parseManifest(text)
+  return manifest ? [manifest.config, ...(manifest.layers ?? [])].map(({ digest }) => digest) : []
 }
 
 function sameState(a: FileState, b: FileState): boolean {

@@ -1,4 +1,10 @@
-import type { EmbedRequest, EmbedResult, InferenceEvent, InferenceRequest } from '../inference/index.ts'
+import type {
+  ChatRequest,
+  EmbedRequest,
+  EmbedResult,
+  InferenceEvent,
+  InferenceRequest,
+} from '../inference/index.ts'
 import type { StoredModel } from '../models/index.ts'
 
 /** A model that is running now, for `/api/ps`. */
@@ -24,6 +30,11 @@ export interface Router {
   answer(request: InferenceRequest, signal: AbortSignal): AsyncIterable<InferenceEvent>
   /** The prompt that `answer` would send to the engine, without sending it. */
   render(request: InferenceRequest, signal: AbortSignal): Promise<{ prompt: string; imageCount: number }>
+  /**
+   * Tokens of the prompt that `answer` would send, images by estimate; nothing is cut to fit. Loads the model, whose
+   * tokenizer counts. Throws as `answer` does.
+   */
+  countTokens(request: ChatRequest, signal: AbortSignal): Promise<number>
   embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult>
   /** Longest remaining first. */
   loaded(): LoadedModel[]

@@ -94,7 +94,7 @@ export interface FittedPrompt {
 }
 
 /** What an image takes of a context, by Ollama's estimate: only the engine knows, and only once it has read it. */
-const imageTokens = 768
+export const imageTokens = 768
 
 /**
  * Makes the prompt fit the instance's context. A conversation loses its oldest turns, but never the system's nor

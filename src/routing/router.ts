@@ -2,6 +2,7 @@ import type { Clock } from '../core/index.ts'
 import type { CompletionRequest, EngineInstance } from '../engines/index.ts'
 import {
   asDroverError,
+  type ChatRequest,
   DroverError,
   type EmbedRequest,
   type EmbedResult,
@@ -17,7 +18,7 @@ import { embedInputs } from './embed.ts'
 import type { LoadWish } from './lifecycle/index.ts'
 import { maxTokensOf, mergeOptions, samplingOf } from './options.ts'
 import type { Lease, Pool } from './pool.ts'
-import { fitPrompt, type RenderedPrompt, renderRequest, thinkOf } from './render.ts'
+import { fitPrompt, imageTokens, type RenderedPrompt, renderRequest, thinkOf } from './render.ts'
 import { checkCapabilities, createResolver, type ResolvedModel } from './resolve.ts'
 import { type StreamEnd, streamCompletion, streamFormattedThinking } from './stream.ts'
 
@@ -121,6 +122,20 @@ export function createRouter({ store, pool, wishOf, clock, prefersGoTemplate }: 
       checkCapabilities(request, model)
       const { text, images } = renderRequest(request, model)
       return { prompt: text, imageCount: images.length }
+    },
+    async countTokens(request: ChatRequest, signal: AbortSignal): Promise<number> {
+      const model = await resolved(request.model, (name) => `model '${name}' not found`)
+      checkCapabilities(request, model)
+      const options = mergeOptions(model.description.stored.parameters, request.options)
+      const wish = await wishOf(model, options)
+      lastNames.set(model.key, model.description.stored)
+      const lease = await acquire(wish, request.keepAliveMs, signal)
+      try {
+        const { text, images } = renderRequest(request, model)
+        return (await countTokens(text, lease.instance)) + images.length * imageTokens
+      } finally {
+        lease.release()
+      }
     },
     async embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult> {
       const arrivedMs = clock.monotonicMs()

@@ -1,7 +1,9 @@
 import { rm } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { dirname, join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { createApi } from '../api/index.ts'
-import type { Config } from '../config/index.ts'
+import { type Config, ollamaVersion } from '../config/index.ts'
 import { systemClock } from '../core/index.ts'
 import {
   createEmbeddedEngine,
@@ -9,7 +11,15 @@ import {
   type Engine,
   type EngineDevice,
 } from '../engines/index.ts'
-import { type ModelStore, openStore } from '../models/index.ts'
+import { asDroverError } from '../inference/index.ts'
+import {
+  createLlamaTools,
+  createModelMaker,
+  createRegistry,
+  type ModelStore,
+  openStore,
+  removeUnused,
+} from '../models/index.ts'
 import type { Logger } from '../observability/index.ts'
 import { createPool, createRouter, type Router } from '../routing/index.ts'
 import { importDemoModel } from './demo.ts'
@@ -17,9 +27,6 @@ import { chooseEngine } from './engine-choice.ts'
 import { createMemoryReader } from './memory.ts'
 import { wishOf } from './plan-load.ts'
 import { runDirPath, sweepRunDirs } from './run-dir.ts'
-
-/** The version of Ollama's API that Drover speaks; clients switch features on by it. */
-export const ollamaVersion = '0.33.0'
 
 /** Models loaded at once unless configured: Ollama's rule. */
 const modelsPerDevice = 3
@@ -52,12 +59,23 @@ export async function startServer(
   await sweepRunDirs()
   const runDir = runDirPath()
   try {
-    const store = await openStore({ root: config.modelsDir, log })
+    const store = await openStore({ root: config.modelsDir, log, prunes: config.prune })
+    pruneLater(store, log)
+    const registry = createRegistry({
+      store,
+      keyPath: join(homedir(), '.ollama', 'id_ed25519'),
+      version: ollamaVersion,
+      log,
+      ...(config.prune && { removeUnused: (digests) => removeUnused(store.root, digests) }),
+    })
+    const makeModel = createModelMaker({ store, registry, tools: createLlamaTools(toolFolders(config)) })
     const demoModel = demo ? (await importDemoModel(store)).displayName : undefined
     const router = createWorker(config, store, runDir, log)
     const api = createApi({
       router,
       store,
+      registry,
+      makeModel,
       version: ollamaVersion,
       log,
       config: {
@@ -72,6 +90,20 @@ export async function startServer(
     await rm(runDir, { recursive: true, force: true })
     throw error
   }
+}
+
+/** Beside the serving, not before it: a large store takes a while. */
+function pruneLater(store: ModelStore, log: Logger): void {
+  store.prune().catch((error) => log.warn({ reason: asDroverError(error).message }, 'store was not pruned'))
+}
+
+/** llama.cpp's tools lie beside its server. */
+function toolFolders({ llamaServerPath, enginesDir }: Config) {
+  const folders = [
+    ...(llamaServerPath === undefined ? [] : [dirname(llamaServerPath)]),
+    join(enginesDir, 'llama.cpp', 'bin'),
+  ]
+  return { folders, path: process.env['PATH'] }
 }
 
 /** Engines, models in memory, and the way to them. */
@@ -95,13 +127,14 @@ function createWorker(config: Config, store: ModelStore, runDir: string, log: Lo
     },
     defaultKeepAliveMs: config.keepAliveMs,
     engine: async () => (await chosen).engine,
-    memory: createMemoryReader(config.memoryLimitBytes, () => devices),
+    memory: createMemoryReader(config.memoryLimitBytes, config.gpuOverheadBytes, () => devices),
     clock: systemClock,
     log,
   })
   return createRouter({
     store,
     pool,
+    ...(config.goTemplate !== undefined && { prefersGoTemplate: config.goTemplate }),
     wishOf: async (model, options) => wishOf(model, options, config, (await chosen).probe.devices),
     clock: systemClock,
   })

@@ -78,7 +78,7 @@ export async function startDrover(options: TestDroverOptions = {}): Promise<Test
 }
 
 /** The surroundings without settings of the tester's own that would change what is tested. */
-function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+export function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const kept = Object.entries(env).filter(([name]) => !/^(OLLAMA|DROVER|LLAMA)_/.test(name))
   return Object.fromEntries(kept)
 }

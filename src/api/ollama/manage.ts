@@ -4,7 +4,7 @@ import { parseModelName } from '../../models/index.ts'
 import type { ApiContext } from '../context.ts'
 import { goQuote } from '../go-json/index.ts'
 import { readJson } from '../http/index.ts'
-import { generateWording, modelRequired } from '../resolve.ts'
+import { modelRequired } from '../resolve.ts'
 import {
   copyRequest,
   createRequest,
@@ -50,9 +50,6 @@ export async function copy(context: ApiContext, request: FastifyRequest, reply: 
   const { source = '', destination = '' } = await readJson(context, request, copyRequest)
   checkName(source, 'source')
   checkName(destination, 'destination')
-  if (!(await context.store.find(source))) {
-    throw new DroverError('model_not_found', `model ${goQuote(source)} not found`)
-  }
   await context.store.copy(source, destination)
   return reply.code(200).send()
 }
@@ -63,9 +60,6 @@ export async function remove(context: ApiContext, request: FastifyRequest, reply
   const wanted = model || name || ''
   if (wanted === '') throw modelRequired
   checkName(wanted, 'name')
-  if (!(await context.store.find(wanted))) {
-    throw new DroverError('model_not_found', generateWording.unknown(wanted))
-  }
   await context.store.remove(wanted)
   return reply.code(200).send()
 }

@@ -109,7 +109,7 @@ const messageFields = goStruct('api', 'Alias', {
 })
 
 // Ollama decodes a message through an alias type, which is the name that its errors show.
-const message = goCustom('api.Message', messageFields.jsonSchema, (value) =>
+export const message = goCustom('api.Message', messageFields.jsonSchema, (value) =>
   decodeValue(messageFields, value),
 )
 

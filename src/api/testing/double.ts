@@ -6,7 +6,7 @@ import type {
   InferenceRequest,
 } from '../../inference/index.ts'
 import { DroverError } from '../../inference/index.ts'
-import type { ModelDescription, ModelStore, StoredModel } from '../../models/index.ts'
+import type { ModelDescription, ModelMaker, ModelStore, Registry, StoredModel } from '../../models/index.ts'
 import type { LoadedModel, Router } from '../../routing/index.ts'
 import { type ApiConfig, createApi } from '../index.ts'
 
@@ -56,7 +56,7 @@ export const stored: StoredModel = {
   },
 }
 
-const description: ModelDescription = {
+export const description: ModelDescription = {
   stored,
   file: {
     metadata: { 'general.architecture': 'llama', 'general.name': 'tiny' },
@@ -104,6 +104,22 @@ const store: ModelStore = {
   },
   describe: async () => description,
   importGguf: async () => stored,
+  readManifest: async () => undefined,
+  writeManifest: async () => undefined,
+  blobPath: (digest) => `/models/blobs/${digest}`,
+  copy: async (source) => {
+    if (source === 'none') throw new DroverError('model_not_found', 'model "none" not found')
+  },
+  remove: async (name) => {
+    if (name === 'none') throw new DroverError('model_not_found', "model 'none' not found")
+  },
+  blobSize: async () => undefined,
+  putBlob: async () => true,
+  prune: async () => undefined,
+}
+
+async function* noProgress() {
+  yield { status: 'success' }
 }
 
 /** An API over a scripted router, with what the router was asked and what was logged. */
@@ -113,6 +129,8 @@ export function testApi(
     embed?: (request: EmbedRequest, signal: AbortSignal) => Promise<EmbedResult>
     loaded?: LoadedModel[]
     store?: Partial<ModelStore>
+    registry?: Partial<Registry>
+    makeModel?: ModelMaker
     config?: Partial<ApiConfig>
   } = {},
 ) {
@@ -128,6 +146,10 @@ export function testApi(
       return script(request, signal)
     },
     render: async () => ({ prompt: '<s>hello', imageCount: 0 }),
+    countTokens: async (request) => {
+      asked.push(request)
+      return 42
+    },
     embed: async (request, signal) => {
       embedded.push(request)
       if (options.embed) return options.embed(request, signal)
@@ -143,6 +165,8 @@ export function testApi(
   const app = createApi({
     router,
     store: { ...store, ...options.store },
+    registry: { pull: noProgress, push: noProgress, ...options.registry },
+    makeModel: options.makeModel ?? noProgress,
     version: '0.33.0',
     log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
     config: { listenHost: '127.0.0.1', ...options.config },

@@ -1,0 +1,2 @@
+export { createModelMaker } from './make.ts'
+export { createLlamaTools, type ModelTools } from './tools.ts'

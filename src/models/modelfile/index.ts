@@ -1,0 +1,2 @@
+export { ModelfileError } from './commands.ts'
+export { type Modelfile, parseModelfile } from './parse.ts'

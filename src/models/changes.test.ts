@@ -99,6 +99,32 @@ describe('a removal', () => {
   })
 })
 
+describe('changes at the same time', () => {
+  it('never leave a model without one of its blobs', async () => {
+    await add('base', 1, 'Be brief.')
+    const manifest = (await store.readManifest('base')) ?? ''
+    for (let round = 0; round < 20; round++) {
+      const outcomes = await Promise.allSettled([
+        store.writeManifest('new', manifest),
+        store.remove('base'),
+        store.copy('new', 'other'),
+        store.remove('new'),
+      ])
+      expect(outcomes.length).toBe(4)
+      for (const stored of await store.list()) await store.describe(stored)
+      await add('base', 1, 'Be brief.')
+    }
+  })
+
+  it('refuse a manifest whose blobs are gone', async () => {
+    await add('base')
+    const manifest = (await store.readManifest('base')) ?? ''
+    await store.remove('base')
+    await expect(store.writeManifest('new', manifest)).rejects.toThrow(/was removed meanwhile/)
+    expect(await store.find('new')).toBeUndefined()
+  })
+})
+
 describe('a blob', () => {
   const content = Buffer.from('some content')
   const digest = digestOf(content)

@@ -157,7 +157,10 @@ export interface ModelStore {
   importGguf(name: string, source: ImportSource): Promise<StoredModel>
   /** The manifest under a name, as it was written; undefined when there is none. */
   readManifest(name: string): Promise<string | undefined>
-  /** Puts a manifest under a name, and removes what only the one that it replaces had used. */
+  /**
+   * Puts a manifest under a name, and removes what only the one that it replaces had used. Throws `internal` where a
+   * blob of it is not there (any more).
+   */
   writeManifest(name: string, manifest: string): Promise<void>
   /** Path of a blob, whether it is there or not. Throws `invalid_request` for a bad digest. */
   blobPath(digest: string): string

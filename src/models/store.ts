@@ -51,6 +51,7 @@ export async function openStore({ root, log, prunes = true }: StoreOptions): Pro
   const files = new Map<string, FileState & { file: Promise<ModelFile> }>()
   const descriptions = new WeakMap<StoredModel, Promise<ModelDescription>>()
   let lastRead: Promise<unknown> = Promise.resolve()
+  let lastChange: Promise<unknown> = Promise.resolve()
 
   /** Reads a manifest, or takes it from the cache when the file is as it was. Undefined when there is none. */
   async function load(path: string, name: ModelName): Promise<CachedManifest | undefined> {
@@ -198,7 +199,15 @@ export async function openStore({ root, log, prunes = true }: StoreOptions): Pro
     return path === undefined ? undefined : onDisk(readBytes(path, 'utf8'))
   }
 
-  async function writeManifest(text: string, content: string): Promise<void> {
+  /** One change of manifests at a time: what one counts on, another may be about to remove. */
+  function exclusively<T>(change: () => Promise<T>): Promise<T> {
+    const changed = lastChange.then(change)
+    // Whoever asked for the change sees its error; the next in the queue only waits.
+    lastChange = changed.catch((error: unknown) => error)
+    return changed
+  }
+
+  async function putManifest(text: string, content: string): Promise<void> {
     const name = parseModelName(text)
     const known = await findPath(name)
     const before = known === undefined ? [] : digestsOf(await onDisk(readBytes(known, 'utf8')))
@@ -206,10 +215,19 @@ export async function openStore({ root, log, prunes = true }: StoreOptions): Pro
     if (prunes) await onDisk(removeUnused(root, before))
   }
 
+  async function writeManifest(text: string, content: string): Promise<void> {
+    for (const digest of digestsOf(content)) {
+      if ((await onDisk(sizeOfBlob(root, digest))) !== undefined) continue
+      const problem = `blob ${digest} of model "${text}" was removed meanwhile, perhaps with another model: try again`
+      throw new DroverError('internal', problem)
+    }
+    await putManifest(text, content)
+  }
+
   async function copy(source: string, destination: string): Promise<void> {
     const content = await readManifest(source)
     if (content === undefined) throw new DroverError('model_not_found', `model "${source}" not found`)
-    await writeManifest(destination, content)
+    await putManifest(destination, content)
   }
 
   async function remove(text: string): Promise<void> {
@@ -256,10 +274,10 @@ export async function openStore({ root, log, prunes = true }: StoreOptions): Pro
       throw entry?.error ?? new DroverError('internal', `model "${text}" was removed while it was imported`)
     },
     readManifest,
-    writeManifest,
+    writeManifest: (name, manifest) => exclusively(() => writeManifest(name, manifest)),
     blobPath: (digest) => blobPath(root, digest),
-    copy,
-    remove,
+    copy: (source, destination) => exclusively(() => copy(source, destination)),
+    remove: (name) => exclusively(() => remove(name)),
     blobSize: (digest) => onDisk(sizeOfBlob(root, digest)),
     putBlob: (digest, content, signal) => onDisk(writeBlob(root, digest, content, signal)),
     prune: () => (prunes ? onDisk(pruneStore(root, Date.now())) : Promise.resolve()),

@@ -1,6 +1,7 @@
 import type { Config } from '../config/index.ts'
 import type { EngineDevice, InstanceSpec } from '../engines/index.ts'
-import type { ModelOptions } from '../inference/index.ts'
+import { DroverError, type ModelOptions } from '../inference/index.ts'
+import { ollamaOnly } from '../models/index.ts'
 import { fitInstance } from '../placement/index.ts'
 import { type LoadPlan, type LoadWish, loadOptionsOf, type ResolvedModel } from '../routing/index.ts'
 
@@ -24,6 +25,14 @@ export function wishOf(
   devices: readonly EngineDevice[],
 ): LoadWish {
   const { file, stored, capabilities } = model.description
+  const reason = ollamaOnly(file)
+  if (reason) {
+    throw new DroverError(
+      'unsupported',
+      `model "${stored.displayName}" is laid out for Ollama's own loader (${reason}), which no engine here has: pull ` +
+        "its publisher's GGUF (hf.co/USER/REPOSITORY) in its place, or run this one with Ollama",
+    )
+  }
   const load = loadOptionsOf(options, file.shape.contextLength)
   const embedding = !capabilities.includes('completion')
   return {

@@ -1,6 +1,12 @@
+import { join } from 'node:path'
 import Anthropic from '@anthropic-ai/sdk'
+import { betaTool } from '@anthropic-ai/sdk/helpers/beta/json-schema'
+import { jsonSchemaOutputFormat } from '@anthropic-ai/sdk/helpers/json-schema'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { getJson, startDrover, type TestDrover, until } from '../support/drover.ts'
+import { openStore } from '../../src/models/index.ts'
+import { writeSyntheticGguf } from '../../tools/synthetic.ts'
+import { startDrover, type TestDrover, until } from '../support/drover.ts'
+import { quietLog } from '../support/quiet-log.ts'
 
 let drover: TestDrover
 beforeAll(async () => {
@@ -135,26 +141,53 @@ describe('messages', () => {
   })
 
   it('answers by a schema', async () => {
-    const schema = {
+    const format = jsonSchemaOutputFormat({
       type: 'object',
       properties: { country: { type: 'string' }, capital: { type: 'string' } },
       required: ['country', 'capital'],
-    }
-    const message = await client().messages.create({
+    })
+    const { parsed_output: parsed } = await client().messages.parse({
       ...ask('What is the capital of Japan? Answer in JSON.'),
       thinking: silent,
-      output_config: { format: { type: 'json_schema', schema } },
+      output_config: { format },
     })
-    expect(JSON.parse(textOf(message)).capital).toBeTypeOf('string')
+    expect(parsed?.capital).toBeTypeOf('string')
   })
 
-  it('answers by the beta client too', async () => {
-    const message = await client().beta.messages.create({
-      ...ask('What is the capital of France?'),
-      thinking: silent,
-      betas: ['context-1m-2025-08-07'],
+  it.each([false, true])('lets the beta client run its tools to the end (streaming: %s)', async (stream) => {
+    const asked: unknown[] = []
+    const tool = betaTool({
+      name: weather.name,
+      description: 'Get the current weather of a city',
+      inputSchema: {
+        type: 'object',
+        required: ['city'],
+        properties: { city: { type: 'string', description: 'The name of the city' } },
+      },
+      run: (input) => {
+        asked.push(input)
+        return 'sunny'
+      },
     })
-    expect(message.content).toMatchObject([{ type: 'text' }])
+    const message = await client().beta.messages.toolRunner({
+      ...ask('What is the weather in Paris?'),
+      thinking: silent,
+      tools: [tool],
+      stream,
+    })
+    expect(asked).toEqual([{ city: 'Paris' }])
+    expect(message.stop_reason).toBe('end_turn')
+    expect(JSON.stringify(message.content).toLowerCase()).toContain('sunny')
+  })
+})
+
+describe('the rest of the client', () => {
+  it('lists the models, and is told that there are no batches', async () => {
+    const ids: string[] = []
+    for await (const model of client().models.list()) ids.push(model.id)
+    expect(ids).toContain('drover:latest')
+    expect((await client().models.retrieve('drover')).id).toBe('drover')
+    await expect(client().messages.batches.list()).rejects.toBeInstanceOf(Anthropic.NotFoundError)
   })
 })
 
@@ -230,8 +263,18 @@ describe('errors', () => {
 })
 
 describe('a client that leaves in the middle of a stream', () => {
-  it('frees its slot', async () => {
-    const stream = client().messages.stream({ ...ask('Tell me a story.'), max_tokens: 4000 })
+  /** Puts a model that never ends by itself into Drover's store. */
+  async function addTalker(): Promise<void> {
+    const store = await openStore({ root: drover.modelsDir, log: quietLog })
+    const path = join(drover.modelsDir, 'talker.gguf')
+    const shape = { layers: 2, dim: 64, heads: 2, context: 8192, seed: 5 }
+    await writeSyntheticGguf(path, { architecture: 'llama', endless: true, ...shape })
+    await store.importGguf('talker', { path })
+  }
+
+  it('ends its generation', async () => {
+    await addTalker()
+    const stream = client().messages.stream({ ...ask('x'), model: 'talker', max_tokens: 100_000 })
     await expect(
       (async () => {
         for await (const event of stream) {
@@ -239,10 +282,9 @@ describe('a client that leaves in the middle of a stream', () => {
         }
       })(),
     ).rejects.toBeInstanceOf(Anthropic.APIUserAbortError)
-    await until('the aborted request is in the log', 5000, () => /\bstatus\W+499\b/.test(drover.output()))
-    const { models } = await getJson<{ models: unknown[] }>(`${drover.url}/api/ps`)
-    expect(models).toHaveLength(1)
-    const next = await client().messages.create({ ...ask('What is the capital of Italy?'), thinking: silent })
-    expect(textOf(next)).toContain('Rome')
+    const isLogged = () => /\bstatus\W+499\b/.test(drover.output())
+    await until('the aborted request is in the log', 1000, isLogged)
+    const next = await client().messages.create({ ...ask('x'), model: 'talker', max_tokens: 1 })
+    expect(next.usage.output_tokens).toBe(1)
   })
 })

@@ -143,7 +143,7 @@ describe('push and pull', () => {
     await expect(stat(manifestPath(target, name))).rejects.toThrow('ENOENT')
   })
 
-  it('replace a tag and hand over what is not used any more', async () => {
+  it('replace a tag and remove what nothing uses any more', async () => {
     await push()
     const { registry, removed } = await openRegistry(target)
     await allOf(registry.pull(name, insecure, never))
@@ -155,6 +155,7 @@ describe('push and pull', () => {
     expect(statusesOf(pulled).slice(-3)).toEqual(['writing manifest', 'removing unused layers', 'success'])
     expect(removed).toHaveLength(2)
     expect(removed).toContain(old)
+    await expect(stat(blobPath(target, old))).rejects.toThrow('ENOENT')
   })
 
   it("refuse what is not there in Ollama's words", async () => {
@@ -308,6 +309,17 @@ describe('a pull', () => {
     await Promise.all(others)
     await expectWhole()
     expect(proxy.requests.filter(isPart)).toHaveLength(8)
+  })
+
+  it('gets on with another process that fetches the same blob into the same store', async () => {
+    proxy.mischief = (request) =>
+      isPart(request) ? { bytesPerSecond: 500_000 + 500_000 * Math.random() } : undefined
+    for (let round = 0; round < 3; round++) {
+      await rm(target, { recursive: true, force: true })
+      // Each knows nothing of the others' downloads.
+      await Promise.all([pull(), pull(), pull()])
+      await expectWhole()
+    }
   })
 
   it('goes on from what Ollama left', async () => {

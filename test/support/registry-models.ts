@@ -1,7 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { createRegistry, openStore, type Progress, type Registry } from '../../src/models/index.ts'
+import {
+  createRegistry,
+  openStore,
+  type Progress,
+  type Registry,
+  removeUnused,
+} from '../../src/models/index.ts'
 import { digestOf } from './docker-registry.ts'
 import { quietLog } from './quiet-log.ts'
 
@@ -17,7 +23,10 @@ export async function openRegistry(
     keyPath,
     version: '0.33.0',
     log: quietLog,
-    removeUnused: async (digests) => void removed.push(...digests),
+    removeUnused: async (digests) => {
+      removed.push(...digests)
+      await removeUnused(root, digests)
+    },
     settings: {
       stallTimeoutMs: 300,
       retryDelayMs,

@@ -35,7 +35,7 @@ export function openTerminal(command: string, env: Record<string, string>): Test
   child.stdout.setEncoding('utf8').on('data', (data: string) => {
     raw += data
   })
-  const text = () => stripVTControlCharacters(raw).replaceAll('\r\n', '\n')
+  const text = () => stripVTControlCharacters(raw).replaceAll(/\r+\n/g, '\n')
   return {
     process: child,
     type: (typed) => void child.stdin.write(typed),

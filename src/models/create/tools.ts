@@ -81,7 +81,12 @@ const lastLines = 5
 
 /** Runs a tool; gives its lines. Throws `internal` with the last of them when it fails, and ends it when aborted. */
 async function* run(file: string, args: readonly string[], signal: AbortSignal): AsyncGenerator<string> {
-  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], signal, killSignal: 'SIGKILL' })
+  // llama.cpp's tools tell their progress now on one stream, now on the other.
+  const child = spawn('/bin/sh', ['-c', 'exec "$0" "$@" 2>&1', file, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    signal,
+    killSignal: 'SIGKILL',
+  })
   const failed = new Promise<string | undefined>((resolve) => {
     child.once('error', (error) => resolve(error.message))
     child.once('close', (code, ended) =>
@@ -89,16 +94,10 @@ async function* run(file: string, args: readonly string[], signal: AbortSignal):
     )
   })
   const last: string[] = []
-  child.stderr.on('data', (chunk: Buffer) => {
-    last.push(
-      ...chunk
-        .toString()
-        .split('\n')
-        .filter((line) => line.trim() !== ''),
-    )
-    last.splice(0, last.length - lastLines)
-  })
-  for await (const line of createInterface({ input: child.stdout })) yield line
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (line.trim() !== '' && last.push(line) > lastLines) last.shift()
+    yield line
+  }
   const reason = await failed
   signal.throwIfAborted()
   if (reason) throw new DroverError('internal', `${file} failed (${reason}): ${last.join(' | ')}`)

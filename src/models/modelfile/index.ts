@@ -1,2 +1,3 @@
 export { ModelfileError } from './commands.ts'
+export { readModelfileParameters } from './parameters.ts'
 export { type Modelfile, parseModelfile } from './parse.ts'

@@ -1,10 +1,10 @@
-import { mkdir, rm, stat, statfs } from 'node:fs/promises'
+import { mkdir, stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DroverError } from '../../inference/index.ts'
 import { codeOf, isMissing } from '../files.ts'
 import type { RegistryClient } from './client.ts'
 import { dump, HttpError, type HttpReply, header, isPassing, networkError } from './http.ts'
-import { openPartial, type Part, type PartialBlob } from './partial.ts'
+import { openPartial, type Part, type PartialBlob, removePartial } from './partial.ts'
 import type { TransferContext } from './settings.ts'
 
 /** Records are written so often; a killed process fetches at most this again for each part. */
@@ -49,7 +49,7 @@ export async function downloadBlob(
     } catch (error) {
       // Another process, Ollama perhaps, may have finished the same download just now.
       if (!isMissing(error) || (await sizeOf(path)) !== totalBytes) throw error
-      await rm(`${path}-partial`, { force: true })
+      await removePartial(path)
     } finally {
       await partial.close()
     }

@@ -5,6 +5,7 @@ import { chatCompletions, completions } from './completions.ts'
 import { embeddings } from './embeddings.ts'
 import { errorJson } from './encode.ts'
 import { model, models } from './models.ts'
+import { responses } from './responses/index.ts'
 
 /** The part of OpenAI's API that Ollama speaks. */
 export function openAiRoutes(app: FastifyInstance, context: ApiContext): void {
@@ -17,6 +18,7 @@ export function openAiRoutes(app: FastifyInstance, context: ApiContext): void {
   route('POST', '/v1/chat/completions', chatCompletions)
   route('POST', '/v1/completions', completions)
   route('POST', '/v1/embeddings', embeddings)
+  route('POST', '/v1/responses', responses)
   route('GET', '/v1/models', models)
   route('GET', '/v1/models/:model', model)
 }

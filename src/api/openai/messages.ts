@@ -52,7 +52,8 @@ function toToolCall({ id, index = 0, function: called = {} }: OpenAiToolCall): T
   return { ...(id && { id }), function: { index, name, arguments: toArguments(text) } }
 }
 
-function toArguments(text: string): Record<string, unknown> {
+/** A call's arguments from their JSON. Throws `invalid_request`. */
+export function toArguments(text: string): Record<string, unknown> {
   const isObject = (value: unknown): value is Record<string, unknown> =>
     typeof value === 'object' && value !== null && !Array.isArray(value)
   try {
@@ -91,7 +92,8 @@ function members(value: unknown, otherwise: string): Record<string, unknown> {
 
 const imagePrefix = /^data:(?:image\/(?:jpeg|jpg|png|webp))?;base64,/
 
-function decodeImage(url: string): Uint8Array {
+/** The bytes of an image's data URI. Throws `invalid_request`. */
+export function decodeImage(url: string): Uint8Array {
   if (/^https?:\/\//.test(url)) {
     throw refuse('image URLs are not currently supported, please use base64 encoded data instead')
   }

@@ -42,7 +42,8 @@ function runOnBundledNode() {
     process.exit(1)
   }
   // The IPC channel closes when this process ends, however it ends: so the child knows.
-  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+  // By the path it was started by: a link's name says what it is to be called.
+  const child = spawn(node, process.argv.slice(1), {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env: { ...process.env, [launchedMark]: '1' },
   })

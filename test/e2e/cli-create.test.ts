@@ -1,7 +1,8 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { writeSyntheticGguf } from '../../tools/synthetic.ts'
 import { getJson, post, runDrover, startDrover, type TestDrover } from '../support/drover.ts'
 import { openTerminal } from '../support/terminal.ts'
 
@@ -45,12 +46,10 @@ describe('create', () => {
 
   it('uploads a file, relative to the Modelfile, and only when the server has not got it', async () => {
     const path = await modelfile('FROM ./weights.gguf\nTEMPLATE {{ .Prompt }}')
-    const { copyFile } = await import('node:fs/promises')
     await copyFile(gguf, join(path, '..', 'weights.gguf'))
     const first = await cli('create', 'own', '-f', path)
     expect(first).toMatchObject({ code: 0 })
     expect(first.stderr).not.toContain('copying file')
-    const { writeSyntheticGguf } = await import('../../tools/synthetic.ts')
     const shape = { layers: 1, dim: 32, heads: 2, ffn: 64, vocab: 300, context: 128 }
     await writeSyntheticGguf(join(path, '..', 'weights.gguf'), { architecture: 'llama', ...shape })
     const second = await cli('create', 'own', '-f', path)
@@ -61,7 +60,6 @@ describe('create', () => {
 
   it('takes the folder for the model when there is no Modelfile', async () => {
     const folder = await mkdtemp(join(home, 'folder-'))
-    const { copyFile } = await import('node:fs/promises')
     await copyFile(gguf, join(folder, 'model.gguf'))
     const terminal = openTerminal(`cd '${folder}' && drover create folder`, env)
     expect(await terminal.exited).toBe(0)

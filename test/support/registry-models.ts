@@ -11,7 +11,7 @@ import {
 import { digestOf } from './docker-registry.ts'
 import { quietLog } from './quiet-log.ts'
 
-/** A registry client whose waits are those of a test: parts of 256 KiB, a stall after 300 ms. */
+/** A registry client whose waits are those of a test: parts of 256 KiB, a stall after a second. */
 export async function openRegistry(
   root: string,
   { keyPath = join(root, '..', 'id_ed25519'), leastBytes = 256 * 1024, retryDelayMs = 5, tries = 6 } = {},
@@ -28,7 +28,7 @@ export async function openRegistry(
       await removeUnused(root, digests)
     },
     settings: {
-      stallTimeoutMs: 300,
+      stallTimeoutMs: 900,
       retryDelayMs,
       tries,
       progressMs: 10,
@@ -43,7 +43,7 @@ export async function writeRandomModel(root: string, name: string, weightBytes: 
   const put = async (mediaType: string, content: Buffer) => {
     const digest = digestOf(content)
     await mkdir(join(root, 'blobs'), { recursive: true })
-    await writeFile(join(root, 'blobs', digest.replace(':', '-')), content)
+    await writeFile(blobPath(root, digest), content)
     return { mediaType, digest, size: content.length }
   }
   const kind = (word: string) => `application/vnd.ollama.image.${word}`
@@ -65,6 +65,11 @@ export async function writeRandomModel(root: string, name: string, weightBytes: 
   await mkdir(dirname(path), { recursive: true })
   await writeFile(path, JSON.stringify(manifest))
   return weights.digest
+}
+
+/** Where a blob lies. */
+export function blobPath(root: string, digest: string): string {
+  return join(root, 'blobs', digest.replace(':', '-'))
 }
 
 /** Where the manifest of `host/namespace/model:tag` lies. */

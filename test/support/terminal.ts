@@ -26,7 +26,7 @@ export interface TestTerminal {
  */
 export function openTerminal(command: string, env: Record<string, string>): TestTerminal {
   const line = `stty cols 80 rows 24; drover() { ${drover} "$@"; }; ${command}`
-  const child = spawn('script', ['-qefc', line, '/dev/null'], {
+  const child = spawn('sh', ['-c', 'exec script -qefc "$1" /dev/null', 'sh', line], {
     env: { ...withoutSettings(process.env), TERM: 'xterm', SHELL: '/bin/sh', ...env },
     stdio: ['pipe', 'pipe', 'inherit'],
   })

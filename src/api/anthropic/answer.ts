@@ -56,6 +56,7 @@ async function toChat(
   const tools = toTools(body)
   const format = toFormat(body)
   const stored = await resolveModel(context, request, model, chatWording)
+  const { stop } = options
   const think = toThink(body)
   // Clients ask every model to think; one that cannot answers without.
   const canThink = !think || (await context.store.describe(stored)).capabilities.includes('thinking')
@@ -63,7 +64,10 @@ async function toChat(
     kind: 'chat',
     model,
     messages: conversation,
-    options,
+    // The client's stops are beside the model's: an answer that runs past its turn is no use to anyone.
+    options: stop
+      ? { ...options, stop: [...new Set([...(stored.parameters.stop ?? []), ...stop])] }
+      : options,
     ...(tools.length > 0 && { tools }),
     ...(format !== undefined && { format }),
     ...(think !== undefined && canThink && { think }),

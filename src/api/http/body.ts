@@ -49,6 +49,11 @@ export async function readJson<T extends object>(
   }
 }
 
+/** The request's body as it came. Throws `body_too_large`, `busy` and `cancelled` as `readJson` does. */
+export function readBytes({ bodies }: { bodies: BodyBudget }, request: FastifyRequest): Promise<Buffer> {
+  return readBody(request, bodies)
+}
+
 async function unpack(body: Buffer): Promise<Buffer> {
   if (body.length === 0) return body
   try {

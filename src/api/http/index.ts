@@ -1,4 +1,4 @@
-export { type BodyBudget, createBodyBudget, readJson } from './body.ts'
+export { type BodyBudget, createBodyBudget, readBytes, readJson } from './body.ts'
 export { answerBrokenRequest } from './broken.ts'
 export { replyWithError } from './errors.ts'
 export { type Exchange, sendJson, trackExchanges } from './exchange.ts'

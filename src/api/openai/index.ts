@@ -6,6 +6,7 @@ import { embeddings } from './embeddings.ts'
 import { errorJson } from './encode.ts'
 import { model, models } from './models.ts'
 import { responses } from './responses/index.ts'
+import { transcriptions } from './transcriptions.ts'
 
 /** The part of OpenAI's API that Ollama speaks. */
 export function openAiRoutes(app: FastifyInstance, context: ApiContext): void {
@@ -19,6 +20,7 @@ export function openAiRoutes(app: FastifyInstance, context: ApiContext): void {
   route('POST', '/v1/completions', completions)
   route('POST', '/v1/embeddings', embeddings)
   route('POST', '/v1/responses', responses)
+  route('POST', '/v1/audio/transcriptions', transcriptions)
   route('GET', '/v1/models', models)
   route('GET', '/v1/models/:model', model)
 }

@@ -15,6 +15,7 @@ import {
 import type { ApiLog } from './log.ts'
 import { ollamaRoutes } from './ollama/index.ts'
 import { openAiRoutes } from './openai/index.ts'
+import { openApiRoutes } from './openapi/index.ts'
 
 export type { ApiConfig } from './context.ts'
 export type { ApiLog } from './log.ts'
@@ -65,6 +66,7 @@ export function createApi({ config, ...parts }: ApiOptions): FastifyInstance {
   app.register(async (scope) => ollamaRoutes(scope, context))
   app.register(async (scope) => openAiRoutes(scope, context))
   app.register(async (scope) => anthropicRoutes(scope, context))
+  app.register(async (scope) => openApiRoutes(scope, context))
   return app
 }
 

@@ -1,5 +1,6 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
+import { Readable } from 'node:stream'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createClient } from './client.ts'
 
@@ -61,6 +62,27 @@ describe('the client of the command line', () => {
     })
   })
 
+  it('names the status where an answer was to be streamed, as Ollama does', async () => {
+    const client = await clientOf((_, response) => response.writeHead(500).end('{"error":"no memory"}'))
+    await expect(collect(client.stream('/x', {}))).rejects.toThrow('500 Internal Server Error: no memory')
+  })
+
+  it('uploads a blob, and gives up at once when it is refused', async () => {
+    const client = await clientOf((request, response) => {
+      if (request.method === 'HEAD') return void response.writeHead(404).end()
+      if (request.url?.includes('bad')) return void response.writeHead(400).end('{"error":"digest mismatch"}')
+      request.resume().on('end', () => response.writeHead(201).end())
+    })
+    expect(await client.hasBlob('sha256:x')).toBe(false)
+    await client.putBlob('sha256:good', Readable.from([Buffer.alloc(1e6)]))
+    const endless = Readable.from(
+      (async function* () {
+        for (;;) yield Buffer.alloc(1e5)
+      })(),
+    )
+    await expect(client.putBlob('sha256:bad', endless)).rejects.toThrow('digest mismatch')
+  })
+
   it('throws an error that comes in the middle of a stream', async () => {
     const client = await clientOf((_, response) =>
       response.end('{"response":"a"}\n{"error":"engine ended"}\n'),
@@ -79,7 +101,7 @@ describe('the client of the command line', () => {
   it('says where nothing answers and how to start a server', async () => {
     const client = createClient({ scheme: 'http', address: '127.0.0.1', port: await freePort(), path: '' })
     await expect(client.get('/')).rejects.toThrow(
-      /^nothing answers at http:\/\/127\.0\.0\.1:\d+ \(ECONNREFUSED\): start a server with "drover serve"/,
+      /^could not connect to drover server, run 'drover serve' to start it, or set OLLAMA_HOST \(nothing answers at http:\/\/127\.0\.0\.1:\d+\)$/,
     )
   })
 })

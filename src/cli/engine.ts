@@ -5,24 +5,24 @@ import type { InstallProgress } from '../engines/index.ts'
 const installable = 'llama.cpp'
 
 export function engineCommand(): Command {
-  const engine = new Command('engine').description('the engines that run models')
+  const engine = new Command('engine').description('The engines that run models')
   engine
     .command('list')
     .alias('ls')
-    .description('what this machine has, and what each engine can use')
+    .description('What this machine has, and what each engine can use')
     .option('--json', 'as JSON')
     .action(listEngines)
   engine
     .command('install')
     .argument('[name]', `which engine: ${installable}`, installable)
-    .description("put an engine into Drover's own folder; the system is not touched")
+    .description("Put an engine into Drover's own folder; the system is not touched")
     .option('--reinstall', 'fetch it again when it is there')
     .action(installEngine)
   engine
     .command('remove')
     .alias('rm')
     .argument('<name>', 'an installed engine')
-    .description("delete an engine from Drover's own folder")
+    .description("Delete an engine from Drover's own folder")
     .action(removeInstalled)
   return engine
 }

@@ -1,8 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import { formatEngines } from './engine-format.ts'
-import { formatBytes, formatDuration, formatMoment, formatProcessor, formatTable } from './format.ts'
+import {
+  formatBytes,
+  formatDuration,
+  formatGoDuration,
+  formatMoment,
+  formatProcessor,
+  formatTable,
+} from './format.ts'
 
-it('sets tables as Ollama does: left-aligned, four spaces, no borders', () => {
+it('sets tables as Ollama does: left-aligned, four spaces after each cell, no borders', () => {
   expect(
     formatTable(
       ['NAME', 'SIZE'],
@@ -11,14 +18,15 @@ it('sets tables as Ollama does: left-aligned, four spaces, no borders', () => {
         ['a', ''],
       ],
     ),
-  ).toBe('NAME             SIZE\ndrover:latest    5 MB\na\n')
-  expect(formatTable(['NAME', 'SIZE'], [])).toBe('NAME    SIZE\n')
+  ).toBe('NAME             SIZE    \ndrover:latest    5 MB    \na                        \n')
+  expect(formatTable(['NAME', 'SIZE'], [])).toBe('NAME    SIZE    \n')
 })
 
 it.each([
   [0, '0 B'],
   [999, '999 B'],
   [1000, '1 KB'],
+  [1_040_000_000, '1.0 GB'],
   [4_661_211_424, '4.7 GB'],
   [137_000_000, '137 MB'],
   [5_150_000, '5.2 MB'],
@@ -48,10 +56,24 @@ it.each([
   expect(formatDuration(ms)).toBe(text)
 })
 
+it.each([
+  [0, '0s'],
+  [342_546_000, '342.546ms'],
+  [1_334_875, '1.334875ms'],
+  [4_883_583_458, '4.883583458s'],
+  [62_500_000_000, '1m2.5s'],
+  [3_600_000_000_000, '1h0m0s'],
+  [500, '500ns'],
+  [1500, '1.5µs'],
+])('prints %d ns as Go does: %s', (ns, text) => {
+  expect(formatGoDuration(ns)).toBe(text)
+})
+
 it('says when something was or will be', () => {
   expect(formatMoment(1e12 - 2 * day, 1e12)).toBe('2 days ago')
   expect(formatMoment(1e12 + 4.5 * minute, 1e12)).toBe('4 minutes from now')
   expect(formatMoment(Number.NaN, 1e12)).toBe('Never')
+  expect(formatMoment(1e12 + 300 * 365 * day, 1e12)).toBe('Forever')
 })
 
 it.each([
@@ -71,7 +93,7 @@ describe('the list of engines', () => {
       { name: 'llama.cpp', available: false, reason: 'no llama-server: run "drover engine install"' },
       { name: 'embedded', available: true, version: '3.22.1', path: '/x', devices: [device], source: 'npm' },
     ])
-    expect(text.split('\n')).toEqual([
+    expect(text.split('\n').map((line) => line.trimEnd())).toEqual([
       'NAME         VERSION     PATH',
       'llama.cpp    not here',
       'embedded     3.22.1      /x (npm)',

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -110,6 +110,16 @@ describe('drover.js', () => {
     const drover = start([launcher, '--version'], asOldNode)
     expect(await drover.ended).toEqual({ code: 0, signal: null })
     expect(drover.stdout).toMatch(/^drover \d/)
+  })
+
+  it('keeps the name of the link that it was started through, on an old Node too', async () => {
+    const link = join(await newFolder(), 'ollama')
+    await symlink(launcher, link)
+    for (const nodeArgs of [[], asOldNode]) {
+      const ollama = start([link, '--help'], nodeArgs)
+      expect(await ollama.ended).toEqual({ code: 0, signal: null })
+      expect(ollama.stdout).toContain('Usage:\n  ollama [flags]\n  ollama [command]\n')
+    }
   })
 
   it('says what is missing on an old Node without the bundled one', async () => {

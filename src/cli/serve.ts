@@ -13,7 +13,7 @@ interface ServeFlags {
 export function serveCommand(): Command {
   return new Command('serve')
     .alias('start')
-    .description("start the server that speaks Ollama's API")
+    .description("Start the server that speaks Ollama's API")
     .option('--host <host:port>', 'where to listen (default: 127.0.0.1:11434)')
     .option('--models <folder>', "the model store (default: Ollama's own, ~/.ollama/models)")
     .addOption(

@@ -1,20 +1,18 @@
 import { Command } from 'commander'
 
 export function stopCommand(): Command {
-  return new Command('stop').argument('<model>').description('unload a model').action(stop)
+  return new Command('stop').argument('<MODEL>').description('Stop a running model').action(stop)
 }
 
 async function stop(model: string): Promise<void> {
-  const [{ createClient, ServerError }, { readSettings }] = await Promise.all([
+  const [{ connect }, { ServerError }, { unloadModel }] = await Promise.all([
+    import('./connect.ts'),
     import('./client.ts'),
-    import('./settings.ts'),
+    import('./session.ts'),
   ])
+  const client = await connect()
   try {
-    await createClient(readSettings().config.host).post('/api/generate', {
-      model,
-      keep_alive: 0,
-      stream: false,
-    })
+    await unloadModel(client, model)
   } catch (error) {
     if (!(error instanceof ServerError) || error.status !== 404) throw error
     throw new Error(`couldn't find model "${model}" to stop`, { cause: error })

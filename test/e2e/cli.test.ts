@@ -264,13 +264,22 @@ describe('completion', () => {
       complete_line "drover run" dro
       complete_line "drover show" --mod
       complete_line "drover completion" z
-      complete_line "drover engine" in`
+      complete_line "drover engine" in
+      complete_line "drover launch" co`
     const { stdout } = await run(
       'bash',
       ['-c', `drover() { '${process.execPath}' '${launcher}' "$@"; }\n${script}`],
       { env: { PATH: process.env.PATH, ...env } },
     )
-    expect(stdout.split('\n')).toEqual(['pull push', 'drover:latest', '--modelfile', 'zsh', 'install', ''])
+    expect(stdout.split('\n')).toEqual([
+      'pull push',
+      'drover:latest',
+      '--modelfile',
+      'zsh',
+      'install',
+      'codex copilot',
+      '',
+    ])
   })
 })
 

@@ -1,5 +1,6 @@
 import { cp, readFile, stat, writeFile } from 'node:fs/promises'
 import { beforeEach, describe, expect, it } from 'vitest'
+import { ndjson, post, startDrover } from '../support/drover.ts'
 import { insecure, never, useRegistry, weightBytes } from '../support/registry-fixture.ts'
 import {
   allOf,
@@ -127,6 +128,34 @@ describe('push and pull', () => {
     await expect(allOf(registry.pull('a b', {}, never))).rejects.toThrow('invalid model name')
     await at.proxy.stop()
     await expect(at.pull()).rejects.toThrow(/^pull model manifest: Get "http:\/\/127.*ECONNREFUSED/)
+  })
+})
+
+describe('a server', () => {
+  it('pulls and pushes by its API', async () => {
+    await at.push()
+    const drover = await startDrover({ demo: false, modelsDir: at.target })
+    try {
+      const body = { model: at.name, insecure: true }
+      const pulled = await post(`${drover.url}/api/pull`, body)
+      expect(ndjson(pulled.text)).toContainEqual({
+        status: `pulling ${at.weights.slice(7, 19)}`,
+        digest: at.weights,
+        total: weightBytes,
+        completed: weightBytes,
+      })
+      expect(ndjson(pulled.text).at(-1)).toEqual({ status: 'success' })
+      await at.expectWhole()
+      const pushed = await post(`${drover.url}/api/push`, { ...body, stream: false })
+      expect(JSON.parse(pushed.text)).toEqual({ status: 'success' })
+      const missing = await post(`${drover.url}/api/pull`, { ...body, model: `${at.name}x` })
+      expect(ndjson(missing.text)).toEqual([
+        { status: 'pulling manifest' },
+        { error: 'pull model manifest: file does not exist' },
+      ])
+    } finally {
+      await drover.stop()
+    }
   })
 })
 

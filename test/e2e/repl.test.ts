@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { getJson, startDrover, type TestDrover, until } from '../support/drover.ts'
+import { startDrover, type TestDrover } from '../support/drover.ts'
 import { openTerminal, type TestTerminal } from '../support/terminal.ts'
 
 const placeholder = 'Send a message (/? for help)'
@@ -74,7 +74,7 @@ describe('the prompt', () => {
     await prompt.sees("Unknown command '/nonsense'. Type /? for help")
   })
 
-  it('stops an answer at Ctrl-C, frees the model at once, and goes on', async () => {
+  it('stops an answer at Ctrl-C, and the model is free for the next one', async () => {
     const prompt = await start(`drover run drover ${endless}`)
     prompt.type('Count.\r')
     await prompt.sees(/\d+, *\d+, *\d+/)
@@ -82,10 +82,24 @@ describe('the prompt', () => {
     await prompt.sees(placeholder)
     prompt.type('/set noformat\r/clear\rWhat is the capital of Italy?\r')
     await prompt.sees('Rome.')
-    await until('no answer runs', 5000, async () => {
-      const { models } = await getJson<{ models: { expires_at: string }[] }>(`${drover.url}/api/ps`)
-      return models.every(({ expires_at }) => Date.parse(expires_at) < Date.now() + 301_000)
-    })
+  })
+
+  it('lets the shell have the terminal at Ctrl-Z, and goes on when it is given back', async () => {
+    const prompt = await start('set -m; drover run drover; echo the shell has it; read line; fg')
+    prompt.type('What is the capital')
+    await prompt.sees('What is the capital')
+    prompt.type('\u001a')
+    await prompt.sees('the shell has it')
+    prompt.type('\r')
+    await prompt.sees('>>> What is the capital')
+    prompt.type(' of France?\r')
+    await prompt.sees('Paris.')
+  })
+
+  it('passes over Ctrl-Z where there is no shell to go to', async () => {
+    const prompt = await start()
+    prompt.type('What is the capital\u001a of France?\r')
+    await prompt.sees('Paris.')
   })
 
   it('takes several lines: between quotes, by Ctrl-J, and pasted', async () => {

@@ -1,6 +1,6 @@
 import type { Message, Role, ToolCall } from '../../inference/index.ts'
 import { jsonValue } from '../go-json/index.ts'
-import { addBlock, blocksOf, type Parts, partsOf, refuse } from './content.ts'
+import { addBlock, blocksOf, type Parts, partsOf, refuse, word } from './content.ts'
 import type { AnthropicMessage, ContentBlock } from './requests.ts'
 
 /** The conversation in the canonical form, the system's text first. Throws `invalid_request`. */
@@ -17,9 +17,9 @@ export function toMessages(system: unknown, messages: AnthropicMessage[]): Messa
 
 /** A system prompt: a text, or the texts of blocks one after the other. */
 function textOf(system: unknown): string {
-  if (typeof system === 'string') return system.toWellFormed()
+  if (typeof system === 'string') return word(system)
   const texts = blocksOf(system).filter((block) => block.type === 'text')
-  return texts.map(({ text }) => (typeof text === 'string' ? text.toWellFormed() : '')).join('')
+  return texts.map(({ text }) => word(text)).join('')
 }
 
 /**
@@ -92,7 +92,7 @@ function asError(text: string): string {
 
 /** The results of an earlier web search, one line each, or what went wrong with it. */
 function searchResults(content: unknown): string {
-  if (typeof content === 'string') return content.toWellFormed()
+  if (typeof content === 'string') return word(content)
   if (!Array.isArray(content)) return searchError(content) ?? jsonValue(content ?? null)
   let lines = ''
   for (const item of blocksOf(content)) {
@@ -102,8 +102,6 @@ function searchResults(content: unknown): string {
   }
   return lines
 }
-
-const word = (value: unknown) => (typeof value === 'string' ? value.toWellFormed() : '')
 
 function searchError(value: unknown): string | undefined {
   const [block] = blocksOf([value])

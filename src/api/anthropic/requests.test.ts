@@ -245,7 +245,7 @@ describe('any JSON', () => {
   )
   const member = fc.constantFrom(
     ...['type', 'text', 'source', 'data', 'content', 'id', 'name', 'input', 'tool_use_id', 'title', 'schema'],
-    ...['role', 'input_schema', 'is_error', 'thinking', 'format', 'effort', 'properties'],
+    ...['role', 'input_schema', 'is_error', 'thinking', 'format', 'effort', 'properties', 'toString'],
   )
   const leaf = fc.oneof(word, fc.string(), fc.integer(), fc.constantFrom(null, true, [], {}))
   const { tree } = fc.letrec((tie) => ({

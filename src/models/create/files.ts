@@ -8,7 +8,7 @@ import { temporaryPath } from '../files.ts'
 import { readGguf } from '../gguf/read.ts'
 import { humanCount } from '../human.ts'
 import { layerMediaType } from '../manifest.ts'
-import { type Base, type Making, type NewLayer, refusal } from './make.ts'
+import { type Base, type Making, type NewLayer, refusal } from './making.ts'
 
 /** Types that Ollama quantises to, and the one that it takes another name for. */
 const quantizations = ['F32', 'F16', 'BF16', 'Q4_K_S', 'Q4_K_M', 'Q8_0']

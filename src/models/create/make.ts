@@ -1,39 +1,10 @@
 import { createHash } from 'node:crypto'
-import { DroverError } from '../../inference/index.ts'
-import type { CreateRequest, ModelMaker, ModelStore, Progress, Registry } from '../contract.ts'
-import { configMediaType, type Layer, layerMediaType, manifestMediaType } from '../manifest.ts'
+import type { CreateRequest, ModelMaker, ModelStore, Progress } from '../contract.ts'
+import { configMediaType, layerMediaType, manifestMediaType } from '../manifest.ts'
 import { baseFromFiles } from './files.ts'
+import { type Base, type MakerOptions, type Making, type NewLayer, refusal } from './making.ts'
 import { baseFromModel } from './model.ts'
 import { layTexts } from './texts.ts'
-import type { ModelTools } from './tools.ts'
-
-/** Where to make models, and with what. */
-export interface MakerOptions {
-  store: ModelStore
-  /** Fetches a model to start from that is not here. */
-  registry: Registry
-  tools: ModelTools
-}
-
-/** A layer on its way into a manifest. */
-export interface NewLayer extends Layer {
-  /** Whether the store had it before. */
-  known: boolean
-}
-
-/** What a model is made from, before its texts are laid over it. */
-export interface Base {
-  layers: NewLayer[]
-  config: Record<string, unknown>
-}
-
-/** What the parts of the making share. */
-export interface Making extends MakerOptions {
-  request: CreateRequest
-  signal: AbortSignal
-  /** Puts a small text into the store. */
-  putText(mediaType: string, text: string): Promise<NewLayer>
-}
 
 /**
  * Makes models as `ollama create` does: layers of files or of another model, texts and parameters laid over them, a
@@ -157,9 +128,4 @@ async function putText(store: ModelStore, mediaType: string, text: string): Prom
 
 async function* onePiece(content: Buffer): AsyncGenerator<Buffer> {
   yield content
-}
-
-/** A request that cannot be fulfilled, in Ollama's words. */
-export function refusal(message: string): DroverError {
-  return new DroverError('invalid_request', message)
 }

@@ -3,7 +3,7 @@ import { DroverError } from '../../inference/index.ts'
 import type { Progress } from '../contract.ts'
 import { layerMediaType, parseManifest } from '../manifest.ts'
 import { quantizeLayers } from './files.ts'
-import type { Base, Making } from './make.ts'
+import type { Base, Making } from './making.ts'
 
 /** Layers and config of a model, fetched first where it is not here. */
 export async function* baseFromModel(making: Making, from: string): AsyncGenerator<Progress, Base> {

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { validateGoTemplate } from '../../prompts/index.ts'
 import { layerMediaType } from '../manifest.ts'
 import { parseParameters } from '../parameters.ts'
-import { type Base, type Making, refusal } from './make.ts'
+import { type Base, type Making, refusal } from './making.ts'
 
 /**
  * Lays template, system prompt, licences, parameters and messages over a base: texts replace what the base has,

@@ -1,0 +1,6 @@
+/** The flags of `create`. */
+export interface CreateFlags {
+  file?: string
+  quantize?: string
+  draftQuantize?: string
+}

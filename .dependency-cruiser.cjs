@@ -18,8 +18,8 @@ const rooms = [
   'core',
 ]
 
-// Tests, and what only tests use: `name.test.ts`, `testing.ts`, `testing/`.
-const testsOnly = '(\\.test\\.ts$|/testing(/|\\.ts$))'
+// Tests, and what only tests use: `name.test.ts`, `name.fixture.ts`, `testing.ts`, `testing/`.
+const testsOnly = '(\\.(test|fixture)\\.ts$|/testing(/|\\.ts$))'
 
 const downwardOnly = rooms.slice(1).map((room, index) => ({
   name: `${room}-reaches-up`,

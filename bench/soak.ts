@@ -1,11 +1,13 @@
 /**
- * Mixed load with random cancels, for as long as it takes to see something grow: memory, handles, held slots.
+ * Mixed load with random cancels, for as long as it takes to see something grow: memory, handles, held slots. `heapMib`
+ * is Drover's heap without garbage, `droverMib` and `engineMib` what the system has given.
  *
  *   node bench/soak.ts [--minutes 30] [--engine embedded|llama.cpp] [--clients 6]
  */
 import { parseArgs } from 'node:util'
 import { descendants } from '../test/support/drover.ts'
 import { ensureLlamaServer } from '../test/support/llama-server.ts'
+import { openHeap } from './support/heap.ts'
 import { machineLine, openHandles, residentBytes } from './support/process.ts'
 import { freePort, ready, scratchFolder, start } from './support/servers.ts'
 import { printTable } from './support/stats.ts'
@@ -22,7 +24,9 @@ const settleMinutes = Math.min(5, minutes / 3)
 const folder = scratchFolder()
 const port = await freePort()
 const origin = `http://127.0.0.1:${port}`
-const drover = start(process.execPath, ['bin/drover.js', 'serve', '--demo'], {
+const inspectorPort = await freePort()
+const inspect = `--inspect=127.0.0.1:${inspectorPort}`
+const drover = start(process.execPath, [inspect, 'bin/drover.js', 'serve', '--demo'], {
   ...process.env,
   HOME: folder,
   DROVER_HOME: folder,
@@ -45,7 +49,9 @@ const prompts = [
 ]
 const tally = { finished: 0, cancelled: 0, failed: 0 }
 const endsAt = Date.now() + minutes * 60_000
-const samples: { minute: number; droverMib: number; engineMib: number; handles: number }[] = []
+const samples: { minute: number; droverMib: number; heapMib: number; engineMib: number; handles: number }[] =
+  []
+const heap = await openHeap(inspectorPort)
 
 const clients = Array.from({ length: Number(flags.clients) }, (_, index) => client(index))
 const sampling = sample()
@@ -94,6 +100,7 @@ async function sample(): Promise<void> {
     const engineBytes = engines.map((engine) => residentBytes(engine).anonymous).reduce((a, b) => a + b, 0)
     samples.push({
       minute: (Date.now() - startedAt) / 60_000,
+      heapMib: await heap.usedMib(),
       droverMib: residentBytes(pid).anonymous / 2 ** 20,
       engineMib: engineBytes / 2 ** 20,
       handles: openHandles(pid),
@@ -119,7 +126,7 @@ async function report(): Promise<void> {
   )
   const allSlotsMs = performance.now() - begun
   const settled = samples.filter((entry) => entry.minute >= settleMinutes)
-  const rows = (['droverMib', 'engineMib', 'handles'] as const).map((key) => {
+  const rows = (['heapMib', 'droverMib', 'engineMib', 'handles'] as const).map((key) => {
     const half = settled.length >> 1
     const mean = (part: typeof settled) => part.reduce((sum, entry) => sum + entry[key], 0) / part.length
     const first = mean(settled.slice(0, half))

@@ -1,3 +1,2 @@
-export { ModelfileError } from './commands.ts'
 export { readModelfileParameters } from './parameters.ts'
 export { type Modelfile, parseModelfile } from './parse.ts'

@@ -27,6 +27,11 @@ const mostFiles = 256
 /** Spellings of names kept with the manifest that they lead to. */
 const mostSpellings = 4096
 
+/** Folders of manifests whose names are kept. */
+const mostFolders = 16_384
+/** The coarsest clock of a file system in use (FAT's). */
+const clockTickMs = 2000
+
 /** What tells one state of a file from another. Renaming a new file over an old one changes the inode. */
 interface FileState {
   mtimeMs: number
@@ -47,6 +52,7 @@ interface CachedManifest extends FileState {
 export async function openStore({ root, log, prunes = true }: StoreOptions): Promise<ModelStore> {
   const manifests = join(root, 'manifests')
   const cache = new Map<string, CachedManifest>()
+  const knownFolders = new Map<string, { changedMs: number; names: string[] }>()
   const spellings = new Map<string, string>()
   const files = new Map<string, FileState & { file: Promise<ModelFile> }>()
   const descriptions = new WeakMap<StoredModel, Promise<ModelDescription>>()
@@ -89,10 +95,17 @@ export async function openStore({ root, log, prunes = true }: StoreOptions): Pro
     }
   }
 
-  /** Names in a folder; none where there is no such folder. */
+  /** Names in a folder, read anew when it has changed; none where there is no such folder. */
   async function namesIn(folder: string): Promise<string[]> {
     try {
-      return await readdir(folder)
+      const changedMs = statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? 0
+      const known = knownFolders.get(folder)
+      if (known?.changedMs === changedMs) return known.names
+      const names = await readdir(folder)
+      if (knownFolders.size >= mostFolders) knownFolders.clear()
+      // What changes twice within a tick of the file system's clock shows only one change.
+      if (Date.now() - changedMs > clockTickMs) knownFolders.set(folder, { changedMs, names })
+      return names
     } catch (error) {
       if (isMissing(error)) return []
       throw storeUnreadable(root, error)

@@ -2,6 +2,12 @@ import type { Think, Tool } from '../../inference/index.ts'
 import type { OutputParser, PromptTurn } from '../contract.ts'
 import { coherePreservedTokens, createCohereParser, renderCohere } from './cohere.ts'
 import {
+  createDeepseek3Parser,
+  deepseek3PreservedTokens,
+  renderCogito,
+  renderDeepseek31,
+} from './deepseek3.ts'
+import {
   createFunctionGemmaParser,
   functionGemmaPreservedTokens,
   renderFunctionGemma,
@@ -9,14 +15,18 @@ import {
 import { createGemma4Parser, gemma4PreservedTokens, renderGemma4 } from './gemma4.ts'
 import { createGlimmerParser, glimmerPreservedTokens, renderGlimmer } from './glimmer.ts'
 import { createGlmOcrParser, glmOcrPreservedTokens, renderGlmOcr } from './glm-ocr.ts'
+import { createGlm4Parser, glm4PreservedTokens, renderGlm4 } from './glm4.ts'
+import { createHarmonyParser, harmonyPreservedTokens } from './harmony.ts'
 import { createLagunaParser, lagunaPreservedTokens, renderLaguna, renderPoolside } from './laguna.ts'
 import { createLfm2Parser, lfm2PreservedTokens, renderLfm2 } from './lfm2.ts'
 import { createLlama3Parser, llama3PreservedTokens, renderLlama3 } from './llama3.ts'
 import { createMinistralParser, ministralPreservedTokens, renderMinistral } from './ministral.ts'
 import { createNemotronParser, nemotronPreservedTokens, renderNemotron } from './nemotron.ts'
 import { createOlmo3Parser, createOlmo3ThinkParser, renderOlmo3, renderOlmo3Think } from './olmo3.ts'
+import { createQwen3Parser, qwen3PreservedTokens, renderQwen3Vl } from './qwen3.ts'
+import { createQwen3CoderParser, renderQwen3Coder, renderQwen35 } from './qwen3-coder.ts'
 
-/** The families' renderers and parsers, by the names that a model's config gives them (`renderer`, `parser`). */
+/* The families' renderers and parsers, by the names that a model's config gives them (`renderer`, `parser`). */
 
 /** Renders a conversation as one family's models expect it. Pure: the same turn gives the same text, dates apart. */
 export type Renderer = (turn: PromptTurn) => string
@@ -47,6 +57,16 @@ const gemma4LargeParameters = 12e9
 const gemma4Large: Renderer = (turn) => renderGemma4(turn, { emptyThought: true })
 
 const renderers = new Map<string, Renderer>([
+  ['qwen3-coder', renderQwen3Coder],
+  ['qwen3-vl-instruct', (turn) => renderQwen3Vl(turn, false)],
+  ['qwen3-vl-thinking', (turn) => renderQwen3Vl(turn, true)],
+  ['qwen3.5', renderQwen35],
+  ['qwen3.8', renderQwen35],
+  ['ornith', renderQwen35],
+  ['deepseek3.1', renderDeepseek31],
+  ['cogito', renderCogito],
+  ['glm-4.6', renderGlm4],
+  ['glm-4.7', renderGlm4],
   ['gemma4', renderGemma4],
   ['gemma4-small', renderGemma4],
   ['gemma4-large', gemma4Large],
@@ -101,7 +121,74 @@ const lfm2: Parser = {
   create: ({ tools }) => createLfm2Parser(tools, false),
 }
 
+const qwen3: Parser = {
+  thinking: false,
+  tools: true,
+  preservedTokens: qwen3PreservedTokens,
+  create: ({ prompt }) => createQwen3Parser(prompt, false),
+}
+
+const qwen3Thinking: Parser = {
+  ...qwen3,
+  thinking: true,
+  thoughtEnd: xmlThought,
+  create: ({ prompt, think }) => createQwen3Parser(prompt, think !== false),
+}
+
+const deepseek3: Parser = {
+  thinking: true,
+  tools: true,
+  preservedTokens: deepseek3PreservedTokens,
+  thoughtEnd: { close: '</think>', answer: '' },
+  create: ({ prompt, think }) => createDeepseek3Parser(prompt, Boolean(think)),
+}
+
+const glm4: Parser = {
+  thinking: true,
+  tools: true,
+  preservedTokens: glm4PreservedTokens,
+  thoughtEnd: { close: '</think>', answer: '' },
+  create: ({ prompt, tools }) => createGlm4Parser(prompt, tools),
+}
+
+const passthrough: Parser = {
+  thinking: false,
+  tools: false,
+  preservedTokens: [],
+  create: () => ({ push: (text) => (text === '' ? [] : [{ type: 'token', text }]), end: () => [] }),
+}
+
 const parsers = new Map<string, Parser>([
+  [
+    'harmony',
+    {
+      thinking: true,
+      tools: true,
+      preservedTokens: harmonyPreservedTokens,
+      thoughtEnd: { close: '<|end|>', answer: '<|start|>assistant<|channel|>final<|message|>' },
+      create: ({ prompt, tools }) => createHarmonyParser(prompt, tools),
+    },
+  ],
+  ['qwen3', qwen3],
+  ['qwen3-thinking', qwen3Thinking],
+  ['qwen3-vl-instruct', qwen3],
+  ['qwen3-vl-thinking', qwen3Thinking],
+  ['qwen3.5', nemotron],
+  ['ornith', nemotron],
+  [
+    'qwen3-coder',
+    {
+      thinking: false,
+      tools: true,
+      preservedTokens: qwen3PreservedTokens,
+      create: ({ tools }) => createQwen3CoderParser(tools),
+    },
+  ],
+  ['deepseek3', deepseek3],
+  ['cogito', deepseek3],
+  ['glm-4.6', glm4],
+  ['glm-4.7', glm4],
+  ['passthrough', passthrough],
   ['gemma4', gemma4],
   [
     'gemma4-no-thinking',

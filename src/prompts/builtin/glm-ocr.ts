@@ -24,8 +24,7 @@ For each function call, output the function name and arguments within the follow
 /** Renders a conversation. A last assistant message is followed by a new one. */
 export function renderGlmOcr({ messages, tools, think }: PromptTurn): string {
   const silent = think === false
-  const listed = tools.map((tool) => `${spacedJson(orderedTool(tool))}\n`)
-  const first = tools.length > 0 ? `<|system|>\n${offer}${listed.join('')}${instructions}` : ''
+  const first = tools.length > 0 ? `<|system|>\n${glmToolOffer(tools)}` : ''
   const rendered = messages.map((message, index) => {
     if (message.role === 'system') return `<|system|>\n${message.content}\n`
     if (message.role === 'assistant') return renderAnswer(message)
@@ -37,6 +36,11 @@ export function renderGlmOcr({ messages, tools, think }: PromptTurn): string {
     return `<|user|>\n${message.content}${toggle}`
   })
   return `[gMASK]<sop>${first}${rendered.join('')}<|assistant|>\n${silent ? '<think></think>\n' : ''}`
+}
+
+/** The tools that are offered, and how to call them. */
+export function glmToolOffer(tools: readonly Tool[]): string {
+  return `${offer}${tools.map((tool) => `${spacedJson(orderedTool(tool))}\n`).join('')}${instructions}`
 }
 
 function renderAnswer({ content, thinking = '', tool_calls = [] }: Message): string {

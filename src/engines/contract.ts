@@ -90,6 +90,8 @@ export interface CompletionRequest {
   sampling: SamplingOptions
   /** Most tokens to generate, at least 1. */
   maxTokens: number
+  /** Special tokens whose text is to be in the answer; of others nothing is shown. */
+  preservedTokens?: readonly string[]
   /** Generation ends before the first of these; no part of it is ever emitted. */
   stop: string[]
   format?: OutputFormat

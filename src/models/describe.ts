@@ -1,36 +1,6 @@
-import { compileTemplate } from '../prompts/index.ts'
+import { type CompileTemplateOptions, compileTemplate } from '../prompts/index.ts'
 import type { Capability, ModelDescription, ModelDetails, ModelFile, StoredModel } from './contract.ts'
 import { humanCount } from './human.ts'
-
-/** What Ollama's built-in parsers add to a model whose config names one. */
-const parserCapabilities: Record<string, readonly Capability[]> = {
-  harmony: ['tools', 'thinking'],
-  qwen3: ['tools'],
-  'qwen3-thinking': ['tools', 'thinking'],
-  'qwen3.5': ['tools', 'thinking'],
-  ornith: ['tools', 'thinking'],
-  'qwen3-coder': ['tools'],
-  'qwen3-vl-instruct': ['tools'],
-  'qwen3-vl-thinking': ['tools', 'thinking'],
-  ministral: ['tools'],
-  deepseek3: ['tools', 'thinking'],
-  cogito: ['tools', 'thinking'],
-  olmo3: ['tools'],
-  'olmo3-think': ['thinking'],
-  'nemotron-3-nano': ['tools', 'thinking'],
-  'nemotron-3.5-nano': ['tools', 'thinking'],
-  functiongemma: ['tools'],
-  'glm-4.7': ['tools', 'thinking'],
-  'glm-ocr': ['thinking'],
-  gemma4: ['tools', 'thinking'],
-  'gemma4-no-thinking': ['tools'],
-  lfm2: ['tools'],
-  'lfm2-thinking': ['tools', 'thinking'],
-  laguna: ['tools', 'thinking'],
-  'poolside-v1': ['tools', 'thinking'],
-  cohere: ['tools', 'thinking'],
-  glimmer: ['tools', 'thinking'],
-}
 
 const allCapabilities: readonly Capability[] = [
   'completion',
@@ -53,7 +23,6 @@ export function describeModel(stored: StoredModel, file: ModelFile, projector?: 
     ...fileCapabilities(file),
     ...projectorCapabilities(projector),
     ...templateCapabilities(stored, file),
-    ...(parserCapabilities[stored.config.parser ?? ''] ?? []),
   ])
   return {
     stored,
@@ -95,12 +64,24 @@ function projectorCapabilities(projector: ModelFile | undefined): Capability[] {
 }
 
 function templateCapabilities(stored: StoredModel, file: ModelFile): Capability[] {
-  const { chatTemplate, bosToken, eosToken } = file
-  const { capabilities } = compileTemplate({
-    ...(stored.template !== undefined && { goTemplate: stored.template }),
+  const { capabilities } = compileTemplate(templateOptionsOf(stored, file))
+  return (['tools', 'thinking', 'insert'] as const).filter((capability) => capabilities[capability])
+}
+
+/** What a model's prompts follow from. */
+export function templateOptionsOf(
+  { template, config }: StoredModel,
+  file: ModelFile,
+): CompileTemplateOptions {
+  const { chatTemplate, bosToken, eosToken, shape } = file
+  return {
+    ...(template !== undefined && { goTemplate: template }),
     ...(chatTemplate !== undefined && { chatTemplate }),
     ...(bosToken !== undefined && { bosToken }),
     ...(eosToken !== undefined && { eosToken }),
-  })
-  return (['tools', 'thinking', 'insert'] as const).filter((capability) => capabilities[capability])
+    ...(config.renderer && { renderer: config.renderer }),
+    ...(config.parser && { parser: config.parser }),
+    architecture: shape.architecture,
+    parameterCount: shape.parameterCount,
+  }
 }

@@ -1,5 +1,6 @@
 export type * from './contract.ts'
 export { createLlamaTools, createModelMaker, type ModelTools } from './create/index.ts'
+export { templateOptionsOf } from './describe.ts'
 export { ollamaOnly } from './engine-requirement.ts'
 export { tensorBytes } from './gguf/tensor-types.ts'
 export { type Modelfile, parseModelfile, readModelfileParameters } from './modelfile/index.ts'

@@ -1,4 +1,5 @@
 import { DroverError } from '../inference/index.ts'
+import { findParser, findRenderer } from './builtin/catalog.ts'
 import type { PromptTemplate, TemplateCapabilities } from './contract.ts'
 import { compileJinjaTemplate } from './jinja-template.ts'
 import { compileGoTemplate } from './ollama-template.ts'
@@ -12,6 +13,12 @@ export interface CompileTemplateOptions {
   eosToken?: string
   /** `OLLAMA_GO_TEMPLATE` where it is set: whether to use the Go template of a model that has both. */
   goTemplateSetting?: boolean
+  /** A family's renderer and parser, by the names of the model's config. */
+  renderer?: string
+  parser?: string
+  /** The model's architecture and its size, which some families follow. */
+  architecture?: string
+  parameterCount?: number
   /** Dates `currentDate`; the machine's clock by default. */
   now?: () => Date
 }
@@ -22,6 +29,46 @@ export interface CompileTemplateOptions {
  * text) or `unsupported` (a chat template that cannot be read).
  */
 export function compileTemplate(options: CompileTemplateOptions): PromptTemplate {
+  const template = compileText(options)
+  const { renderer = '', parameterCount } = options
+  const render = findRenderer(renderer, parameterCount)
+  const parser = findParser(options.parser || (speaksHarmony(options, template) ? 'harmony' : ''))
+  if (renderer !== '' && !render) return refusing(template, 'renderer', renderer)
+  if (options.parser && !parser) return refusing(template, 'parser', options.parser)
+  if (!render && !parser) return template
+  const { capabilities } = template
+  return {
+    ...template,
+    ...(render && { language: 'builtin' as const, render }),
+    ...(parser && { parser }),
+    capabilities: {
+      ...capabilities,
+      ...(render && { toolRoundTrip: true }),
+      ...(parser && {
+        tools: capabilities.tools || parser.tools,
+        thinking: capabilities.thinking || parser.thinking,
+      }),
+    },
+  }
+}
+
+/** A model for a later version can be shown, but not prompted. */
+function refusing(template: PromptTemplate, kind: string, name: string): PromptTemplate {
+  const render = (): never => {
+    const problem = `the model asks for the ${kind} "${name}", which this version does not have: update Drover`
+    throw new DroverError('unsupported', problem)
+  }
+  return { ...template, render }
+}
+
+/** gpt-oss says in its template alone that it does. */
+function speaksHarmony({ architecture }: CompileTemplateOptions, { source }: PromptTemplate): boolean {
+  const isGptOss = architecture === 'gptoss' || architecture === 'gpt-oss'
+  return isGptOss && source.includes('<|start|>') && source.includes('<|end|>')
+}
+
+/** The template that a text of the model's says. */
+function compileText(options: CompileTemplateOptions): PromptTemplate {
   const { goTemplate, chatTemplate, goTemplateSetting, now } = options
   if (goTemplate === undefined) {
     return chatTemplate

@@ -4,7 +4,8 @@ import { createToolCallParser } from './tool-call-parser.ts'
 
 /** Tells a model's output apart into text, thinking and tool calls, by the tags of its template. */
 export function createOutputParser(options: OutputParserOptions): OutputParser {
-  const { template, prompt, parseThinking, tools } = options
+  const { template, prompt, parseThinking, tools, think } = options
+  if (template.parser) return template.parser.create({ prompt, tools, ...(think !== undefined && { think }) })
   const { thinkTags, toolTag } = template
   const thinking =
     parseThinking && thinkTags !== undefined

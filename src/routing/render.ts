@@ -68,7 +68,8 @@ export function thinkOf(request: InferenceRequest, model: ResolvedModel): Infere
 
 function templateOf(request: InferenceRequest, model: ResolvedModel): PromptTemplate {
   if (request.kind !== 'generate' || !request.template) return model.template
-  return compileTemplate({ goTemplate: request.template })
+  const { parser } = model.template
+  return { ...compileTemplate({ goTemplate: request.template }), ...(parser && { parser }) }
 }
 
 /** The conversation with what the model file adds to it: its example messages and its system prompt. */

@@ -1,5 +1,10 @@
 import { DroverError, type InferenceRequest } from '../inference/index.ts'
-import type { Capability, ModelDescription, ModelStore } from '../models/index.ts'
+import {
+  type Capability,
+  type ModelDescription,
+  type ModelStore,
+  templateOptionsOf,
+} from '../models/index.ts'
 import { compileTemplate, type PromptTemplate } from '../prompts/index.ts'
 
 /** A model ready to be prompted. */
@@ -26,13 +31,9 @@ export function createResolver(
     const known = resolved.get(cacheKey)
     if (known) return known
     const description = await store.describe(stored)
-    const { chatTemplate, bosToken, eosToken } = description.file
     const template = compileTemplate({
-      ...(stored.template !== undefined && { goTemplate: stored.template }),
-      ...(chatTemplate !== undefined && { chatTemplate }),
+      ...templateOptionsOf(stored, description.file),
       ...(prefersGoTemplate !== undefined && { goTemplateSetting: prefersGoTemplate }),
-      ...(bosToken !== undefined && { bosToken }),
-      ...(eosToken !== undefined && { eosToken }),
     })
     const model = { description, template, key: [stored.modelPath, ...stored.adapterPaths].join('|') }
     if (resolved.size >= mostTemplates) resolved.delete(resolved.keys().next().value ?? '')

@@ -183,6 +183,8 @@ async function prepare(
     stop: options.stop ?? [],
     ...(fitted.images.length > 0 && { images: fitted.images }),
     ...(request.format !== undefined && { format: request.format }),
+    ...(rendered.structured &&
+      rendered.template.parser && { preservedTokens: rendered.template.parser.preservedTokens }),
     ...(request.logprobs && { topLogprobs: request.topLogprobs ?? 0 }),
   }
   if (request.shift === false) {
@@ -206,28 +208,20 @@ function startStream(
 ): AsyncGenerator<InferenceEvent, StreamEnd> {
   if (!rendered.structured) return streamCompletion(instance, completion, undefined, signal)
   const { template } = rendered
-  const parseThinking = Boolean(thinkOf(request, model)) && template.thinkTags !== undefined
+  const think = thinkOf(request, model)
+  const thoughtEnd =
+    template.parser?.thoughtEnd ?? (template.thinkTags && { ...template.thinkTags, answer: '\n\n' })
+  const parseThinking = Boolean(think) && thoughtEnd !== undefined
   const tools = request.kind === 'chat' ? (request.tools ?? []) : []
-  const createParser = (prompt: string) => createOutputParser({ template, prompt, parseThinking, tools })
-  if (
-    completion.format !== undefined &&
-    parseThinking &&
-    template.thinkTags &&
-    typeof completion.prompt === 'string'
-  ) {
-    const { format, ...free } = completion
-    const prompt = completion.prompt
-    return streamFormattedThinking(
-      instance,
-      { ...free, prompt },
-      format,
-      createParser,
-      template.thinkTags.close,
-      signal,
-    )
+  const createParser = (prompt: string) =>
+    createOutputParser({ template, prompt, parseThinking, tools, ...(think !== undefined && { think }) })
+  const { prompt, format } = completion
+  if (format !== undefined && parseThinking && typeof prompt === 'string') {
+    const { format: _format, ...free } = completion
+    return streamFormattedThinking(instance, { ...free, prompt }, format, createParser, thoughtEnd, signal)
   }
-  const parser = parseThinking || tools.length > 0 ? createParser(rendered.text) : undefined
-  return streamCompletion(instance, completion, parser, signal)
+  const parses = parseThinking || tools.length > 0 || template.parser !== undefined
+  return streamCompletion(instance, completion, parses ? createParser(rendered.text) : undefined, signal)
 }
 
 /** Prompt and answer as tokens, by which a generate request can be continued. */

@@ -70,7 +70,7 @@ export async function* streamFormattedThinking(
   completion: CompletionRequest & { prompt: string },
   format: OutputFormat,
   createParser: (prompt: string) => OutputParser,
-  closeTag: string,
+  { close, answer }: { close: string; answer: string },
   signal: AbortSignal,
 ): AsyncGenerator<Piece, StreamEnd> {
   const parser = createParser(completion.prompt)
@@ -90,10 +90,10 @@ export async function* streamFormattedThinking(
     if (pieces.some((piece) => piece.type !== 'thinking')) break
     for (const token of event.tokens) thinkingTokens.push(token)
   }
-  const closedAt = raw.indexOf(closeTag)
-  const prefix = thought ? (closedAt < 0 ? raw + closeTag : raw.slice(0, closedAt + closeTag.length)) : ''
+  const closedAt = raw.indexOf(close)
+  const prefix = thought ? (closedAt < 0 ? raw : raw.slice(0, closedAt)) + close + answer : ''
   const thinkingMs = performance.now() - startedAtMs - promptMs
-  const bound = { ...completion, format, prompt: `${completion.prompt}${prefix}${prefix && '\n\n'}` }
+  const bound = { ...completion, format, prompt: completion.prompt + prefix }
   const end = yield* streamCompletion(instance, bound, undefined, signal)
   return {
     ...end,

@@ -43,6 +43,7 @@ export function createAnswer(
   const cachedTokens = sequence.nextTokenIndex
   const history = prompt.slice()
   const text = createTextStream(request.stop)
+  const preserved = new Set(request.preservedTokens)
   const options = {
     ...toEvaluateOptions(sampling, history, limits.contextLength),
     ...(grammar && { grammarEvaluationState: new LlamaGrammarEvaluationState({ model, grammar }) }),
@@ -104,7 +105,7 @@ export function createAnswer(
     if (topLogprobs !== undefined) {
       logprobs.push(await evaluateLogprob(sequence, token, topLogprobs, vocabulary))
     }
-    const piece = text.push(vocabulary.visibleBytesOf(token))
+    const piece = text.push(vocabulary.visibleBytesOf(token, preserved))
     const stopped = piece.stop !== undefined
     const full = !stopped && (outputTokens >= maxTokens || !(await makeSpace()))
     events.push({

@@ -8,8 +8,8 @@ export interface Vocabulary {
   detokenize(tokens: readonly Token[]): string
   /** The exact bytes of a token, which may be a part of a character; a special token's name. */
   bytesOf(token: Token): Uint8Array
-  /** The bytes that a reader sees: none for control tokens. */
-  visibleBytesOf(token: Token): Uint8Array
+  /** The bytes that a reader sees: none for control tokens but those that are to be kept. */
+  visibleBytesOf(token: Token, preserved: ReadonlySet<string>): Uint8Array
   /** The tokens begin with BOS, which a context shift has to keep. */
   beginsWithBos(tokens: readonly Token[]): boolean
 }
@@ -49,9 +49,10 @@ export function createVocabulary(model: LlamaModel): Vocabulary {
     },
     detokenize: (tokens) => model.detokenize(tokens, true),
     bytesOf,
-    visibleBytesOf(token) {
+    visibleBytesOf(token, preserved) {
       const type = types[token]
-      return type === tokenType.control || type === tokenType.unknown ? nothing : bytesOf(token)
+      const hidden = type === tokenType.control || type === tokenType.unknown
+      return hidden && !preserved.has(pieces[token] ?? '') ? nothing : bytesOf(token)
     },
     beginsWithBos,
   }

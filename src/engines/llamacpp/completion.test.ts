@@ -25,6 +25,12 @@ describe('the body of a completion', () => {
     expect(prompt('see [img-0][img-1]')).toMatchObject({ prompt_string: 'see <m><m>\n' })
   })
 
+  it('names the special tokens that are to be shown', () => {
+    const body = (changes: object) => completionBody(request(changes), model)
+    expect(body({ preservedTokens: ['<think>'] })).toMatchObject({ preserved_tokens: ['<think>'] })
+    expect(body({})).not.toHaveProperty('preserved_tokens')
+  })
+
   it('sends a fixed seed but no random one, and spells the whole context out', () => {
     const { sampling } = request()
     const body = (changes: object) =>

@@ -42,6 +42,7 @@ export function completionBody(request: CompletionRequest, model: ModelFacts): R
     stop: request.stop,
     ...(format === 'json' && { grammar: jsonObjectGrammar }),
     ...(typeof format === 'object' && { json_schema: format }),
+    ...(request.preservedTokens?.length && { preserved_tokens: request.preservedTokens }),
     ...(topLogprobs !== undefined && { n_probs: Math.max(1, topLogprobs) }),
   }
 }

@@ -225,7 +225,9 @@ async function* translate(
       const failure = event['error'] === undefined ? undefined : errorFrom(500, event)
       if (failure) throw failure
       if (event['stop'] === true) {
-        const last = await unsentText(client, event, tokens, missing)
+        // Only a possible stop string makes the server hold text back.
+        const holds = request.stop.length > 0 && missing === 0
+        const last = await unsentText(client, event, holds ? tokens : [])
         if (last) yield { type: 'token', text: last, tokens, ...(logprobs.length && { logprobs }) }
         yield toDone(event)
         return
@@ -261,11 +263,10 @@ async function unsentText(
   client: ServerClient,
   event: ServerEvent,
   tokens: readonly number[],
-  missing: number,
 ): Promise<string> {
   const { content } = event as { content?: string }
   if (content) return content
-  if (event['stop_type'] !== 'limit' || tokens.length === 0 || missing > 0) return ''
+  if (event['stop_type'] !== 'limit' || tokens.length === 0) return ''
   const text = ((await client.json('POST', '/detokenize', { tokens })) as { content: string }).content
   // What is left of a character that the limit cut comes out as replacement characters.
   return text.replace(/\uFFFD+$/, '')

@@ -1,5 +1,4 @@
-import type { Think, Tool } from '../../inference/index.ts'
-import type { OutputParser, PromptTurn } from '../contract.ts'
+import type { Parser, Renderer } from '../contract.ts'
 import { coherePreservedTokens, createCohereParser, renderCohere } from './cohere.ts'
 import {
   createDeepseek3Parser,
@@ -27,29 +26,6 @@ import { createQwen3Parser, qwen3PreservedTokens, renderQwen3Vl } from './qwen3.
 import { createQwen3CoderParser, renderQwen3Coder, renderQwen35 } from './qwen3-coder.ts'
 
 /* The families' renderers and parsers, by the names that a model's config gives them (`renderer`, `parser`). */
-
-/** Renders a conversation as one family's models expect it. Pure: the same turn gives the same text, dates apart. */
-export type Renderer = (turn: PromptTurn) => string
-
-/** What a parser must know of the answer it reads. */
-export interface ParserOptions {
-  /** The rendered prompt: a thought, or another block, may be open at its end. */
-  prompt: string
-  tools: readonly Tool[]
-  /** As the prompt was rendered with. Absent: nothing was said about thinking. */
-  think?: Think
-}
-
-/** Tells one family's output apart. */
-export interface Parser {
-  thinking: boolean
-  tools: boolean
-  /** Special tokens that the engine must give as text. */
-  preservedTokens: readonly string[]
-  /** What ends a thought in the output, and what an answer begins with behind it: a forced answer starts there. */
-  thoughtEnd?: { close: string; answer: string }
-  create(options: ParserOptions): OutputParser
-}
 
 /** From this size on, Gemma 4 wants an empty thought where it shall not think. */
 const gemma4LargeParameters = 12e9

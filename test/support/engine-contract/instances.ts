@@ -3,13 +3,26 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { EngineInstance } from '../../../src/engines/index.ts'
-import { writeSyntheticGguf } from '../../../tools/synthetic.ts'
+import { gguf, writeGguf } from '../../../src/models/gguf/write.ts'
+import { syntheticContents, writeSyntheticGguf } from '../../../tools/synthetic.ts'
 import { isAlive } from '../drover.ts'
 import { answerOf, never, request } from '../llama-bench.ts'
 import { type ContractBench, specOf } from './bench.ts'
 
 /** How long a hurried close may take, on a machine that other tests share. */
 const hurriedMs = 3_000
+
+/** A model that never ends an answer and says nothing but control tokens. */
+async function writeSpecialGguf(path: string): Promise<void> {
+  const { metadata, tensors } = syntheticContents({ endless: true, layers: 2, seed: 5 })
+  const { value } = metadata['tokenizer.ggml.token_type'] ?? {}
+  if (!Array.isArray(value)) throw new Error('the vocabulary has no token types')
+  const types = gguf.int32s(value.map(() => controlToken))
+  await writeGguf(path, { metadata: { ...metadata, 'tokenizer.ggml.token_type': types }, tensors })
+}
+
+/** `LLAMA_TOKEN_TYPE_CONTROL` */
+const controlToken = 3
 
 /** How instances come and go. */
 export function describeInstances(bench: ContractBench): void {
@@ -29,6 +42,21 @@ export function describeInstances(bench: ContractBench): void {
       await told.close()
       expect(done.reason).toBe('stop')
       expect(fewer.filter((token) => token !== end)).toEqual(tokens.slice(0, tokens.indexOf(end)))
+    })
+
+    it('shows of special tokens those that are asked for, and no others', async () => {
+      const path = join(bench.folder, 'special.gguf')
+      await writeSpecialGguf(path)
+      const instance = await bench.engine.launch(specOf(path), never)
+      const hidden = await answerOf(instance, { maxTokens: 8 })
+      const names = await Promise.all(hidden.tokens.map((token) => instance.detokenize([token])))
+      const shown = await answerOf(instance, { maxTokens: 8, preservedTokens: names })
+      const [first = ''] = names
+      const one = await answerOf(instance, { maxTokens: 8, preservedTokens: [first] })
+      await instance.close()
+      expect([hidden.text, shown.tokens]).toEqual(['', hidden.tokens])
+      expect(shown.text).toBe(names.join(''))
+      expect(one.text).toBe(names.filter((name) => name === first).join(''))
     })
 
     it('whose process is killed fails its requests and says how it ended', async () => {

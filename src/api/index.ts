@@ -54,6 +54,11 @@ export function createApi({ config, ...parts }: ApiOptions): FastifyInstance {
     routerOptions: { maxParamLength },
     http: { maxHeaderSize: maxHeaderBytes },
     clientErrorHandler: answerBrokenRequest,
+    // A path that is none, in the words of Go's server.
+    frameworkErrors: (_error, _request, reply) => {
+      reply.hijack()
+      reply.raw.writeHead(400, { 'content-type': 'text/plain; charset=utf-8' }).end('400 Bad Request')
+    },
   })
   // Bodies are read by the handlers: the limit, the decoding and every error text are theirs.
   app.removeAllContentTypeParsers()

@@ -7,10 +7,11 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { freePort } from '../test/support/free-port.ts'
 import { ensureLlamaServer } from '../test/support/llama-server.ts'
 import { createChatClient, type Timed } from './support/client.ts'
 import { childOf, cpuMs, machineLine } from './support/process.ts'
-import { freePort, ready, scratchFolder, start, startNginx, storeOf } from './support/servers.ts'
+import { ready, scratchFolder, start, startNginx, storeOf } from './support/servers.ts'
 import { median, percentile, printTable } from './support/stats.ts'
 
 const { values: flags } = parseArgs({

@@ -6,10 +6,11 @@
  */
 import { parseArgs } from 'node:util'
 import { descendants } from '../test/support/drover.ts'
+import { freePort } from '../test/support/free-port.ts'
+import { openHeap } from '../test/support/heap.ts'
 import { ensureLlamaServer } from '../test/support/llama-server.ts'
-import { openHeap } from './support/heap.ts'
 import { machineLine, openHandles, residentBytes } from './support/process.ts'
-import { freePort, ready, scratchFolder, start } from './support/servers.ts'
+import { ready, scratchFolder, start } from './support/servers.ts'
 import { printTable } from './support/stats.ts'
 
 const { values: flags } = parseArgs({

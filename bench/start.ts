@@ -5,8 +5,9 @@
  */
 import { connect } from 'node:net'
 import { parseArgs } from 'node:util'
+import { freePort } from '../test/support/free-port.ts'
 import { machineLine, residentBytes } from './support/process.ts'
-import { freePort, scratchFolder, start } from './support/servers.ts'
+import { scratchFolder, start } from './support/servers.ts'
 import { median, printTable } from './support/stats.ts'
 
 const { values: flags } = parseArgs({ options: { rounds: { type: 'string', default: '10' } } })

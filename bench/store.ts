@@ -6,8 +6,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { freePort } from '../test/support/free-port.ts'
 import { machineLine } from './support/process.ts'
-import { freePort, ready, scratchFolder, start, storeOf } from './support/servers.ts'
+import { ready, scratchFolder, start, storeOf } from './support/servers.ts'
 import { median, printTable } from './support/stats.ts'
 
 const { values: flags } = parseArgs({

@@ -1,6 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openStore } from '../../src/models/index.ts'
@@ -20,14 +19,6 @@ export async function storeOf(modelsDir: string, name: string, shape: SyntheticS
   const path = join(modelsDir, '..', `${name}.gguf`)
   await writeSyntheticGguf(path, shape)
   return (await store.importGguf(name, { path })).modelPath
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address ? address.port : 0
 }
 
 const children = new Set<ChildProcess>()

@@ -24,6 +24,8 @@ export interface TestDroverOptions {
   args?: string[]
   /** Reuse a store; default a new one that is removed at the end. */
   modelsDir?: string
+  /** Flags of Node itself. */
+  nodeArgs?: string[]
   /** Has the bundled model ready. Default true. */
   demo?: boolean
 }
@@ -33,7 +35,13 @@ export async function startDrover(options: TestDroverOptions = {}): Promise<Test
   const home = await mkdtemp(join(tmpdir(), 'drover-test-'))
   const modelsDir = options.modelsDir ?? join(home, 'models')
   const demo = options.demo === false ? [] : ['--demo']
-  const args = [join(root, 'bin/drover.js'), 'serve', ...demo, ...(options.args ?? [])]
+  const args = [
+    ...(options.nodeArgs ?? []),
+    join(root, 'bin/drover.js'),
+    'serve',
+    ...demo,
+    ...(options.args ?? []),
+  ]
   const child = spawn(process.execPath, args, {
     cwd: home,
     env: {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { post, startDrover, type TestDrover } from '../support/drover.ts'
 import { freePort } from '../support/free-port.ts'
-import { openHeap } from '../support/heap.ts'
+import { type Heap, openHeap } from '../support/heap.ts'
 import { exchange, type FuzzedReply } from './exchange.ts'
 import { type FuzzedRequest, fuzzedRequest } from './requests.ts'
 
@@ -15,7 +15,7 @@ const goodEvery = 100
 const growthMib = 10
 
 let drover: TestDrover
-let heap: { usedMib(): Promise<number> }
+let heap: Heap
 beforeAll(async () => {
   const inspectorPort = await freePort()
   drover = await startDrover({
@@ -25,6 +25,7 @@ beforeAll(async () => {
   heap = await openHeap(inspectorPort)
 })
 afterAll(async () => {
+  heap.close()
   expect(await drover.stop()).toBe(0)
 })
 

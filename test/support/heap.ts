@@ -1,5 +1,13 @@
+/** A look into another process's heap. */
+export interface Heap {
+  /** Without garbage: it is collected first. */
+  usedMib(): Promise<number>
+  /** A process that is looked into does not end. */
+  close(): void
+}
+
 /** Asks a Node process that runs with `--inspect=127.0.0.1:<port>` how much of its heap is in use. */
-export async function openHeap(port: number): Promise<{ usedMib(): Promise<number> }> {
+export async function openHeap(port: number): Promise<Heap> {
   const [target] = (await (await fetch(`http://127.0.0.1:${port}/json/list`)).json()) as {
     webSocketDebuggerUrl: string
   }[]
@@ -19,10 +27,10 @@ export async function openHeap(port: number): Promise<{ usedMib(): Promise<numbe
       socket.send(JSON.stringify({ id: lastId, method }))
     })
   return {
-    /** Without garbage: it is collected first. */
     async usedMib() {
       await call('HeapProfiler.collectGarbage')
       return (await call('Runtime.getHeapUsage')).usedSize / 2 ** 20
     },
+    close: () => socket.close(),
   }
 }

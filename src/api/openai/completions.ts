@@ -46,7 +46,7 @@ export async function completions(context: ApiContext, request: FastifyRequest, 
   const body = await readJson(context, request, completionRequest, { acceptZstd: true })
   const { model = '' } = body
   const inference = toGenerate(body)
-  checkTopLogprobs(body.logprobs)
+  checkTopLogprobs(Math.max(0, body.logprobs ?? 0))
   await resolveModel(context, request, model, generateWording)
   return answer(context, request, reply, inference, {
     stream: body.stream === true,
@@ -82,7 +82,7 @@ function toChat(body: ChatCompletionBody): ChatRequest {
     kind: 'chat',
     model: body.model ?? '',
     messages: toMessages(body.messages ?? []),
-    options: { ...toSampling(body), ...(stop && { stop }) },
+    options: { ...toSampling(body), ...(stop?.length && { stop }) },
     ...(body.tools?.length && { tools: toTools(body.tools) }),
     ...(think !== undefined && { think }),
     ...(body.logprobs && { logprobs: true, topLogprobs: body.top_logprobs ?? 0 }),
@@ -105,9 +105,15 @@ function toGenerate(body: CompletionBody): GenerateRequest {
     model: body.model ?? '',
     prompt: body.prompt ?? '',
     // Of these, zero is absent to Ollama: they have no "unset" there.
-    options: { ...sampling, top_p: sampling.top_p || 1, ...(stop && { stop }) },
+    options: {
+      frequency_penalty: 0,
+      presence_penalty: 0,
+      ...sampling,
+      top_p: sampling.top_p || 1,
+      ...(stop?.length && { stop }),
+    },
     ...(body.suffix && { suffix: body.suffix }),
-    ...(body.logprobs && { logprobs: true, topLogprobs: body.logprobs }),
+    ...(body.logprobs !== undefined && body.logprobs > 0 && { logprobs: true, topLogprobs: body.logprobs }),
   }
 }
 

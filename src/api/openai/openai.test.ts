@@ -245,7 +245,7 @@ describe('completions', () => {
       model: 'tiny',
       prompt: 'p',
       suffix: 's',
-      options: { temperature: 1, top_p: 1 },
+      options: { temperature: 1, top_p: 1, frequency_penalty: 0, presence_penalty: 0 },
     })
   })
 
@@ -354,5 +354,19 @@ describe('models', () => {
     ])
     const nested = await app.inject('/v1/models/me%2Ftiny')
     expect([nested.statusCode, nested.body]).toEqual([404, '404 page not found'])
+  })
+})
+
+describe('what asks for nothing', () => {
+  it('leaves the model its own stops', async () => {
+    const { post, asked } = testApi()
+    await post('/v1/chat/completions', {
+      model: 'tiny',
+      messages: [{ role: 'user', content: 'x' }],
+      stop: [],
+    })
+    await post('/v1/completions', { model: 'tiny', prompt: 'x', stop: [], logprobs: -1 })
+    for (const { options } of asked) expect(options).not.toHaveProperty('stop')
+    expect(asked[1]).not.toHaveProperty('logprobs')
   })
 })

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { cases } from '../../test/support/cases.ts'
 import { DroverError } from '../inference/index.ts'
 import { type CompileTemplateOptions, compileTemplate, validateGoTemplate } from './index.ts'
 
@@ -67,7 +68,7 @@ describe("a request's template", () => {
           expect(error).toBeInstanceOf(DroverError)
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: cases(2000) },
     )
   })
 })

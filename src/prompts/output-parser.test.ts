@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { cases } from '../../test/support/cases.ts'
 import type { Tool } from '../inference/index.ts'
 import { compileTemplate, createOutputParser, type OutputPiece } from './index.ts'
 
@@ -207,7 +208,7 @@ describe('properties', () => {
         expect(parse(chunks, setup)).toEqual(parse([output], setup))
         expect(parse(output.split(''), setup)).toEqual(parse([output], setup))
       }),
-      { numRuns: 3000 },
+      { numRuns: cases(3000) },
     )
   })
 
@@ -218,7 +219,7 @@ describe('properties', () => {
         fc.pre(pieces.every((piece) => piece.startsWith('token: ')))
         expect(pieces.map((piece) => piece.slice('token: '.length)).join('')).toBe(output)
       }),
-      { numRuns: 2000 },
+      { numRuns: cases(2000) },
     )
   })
 

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ModelStore, Progress, TransferOptions } from '../contract.ts'
-import { isMissing, writeAtomically } from '../files.ts'
+import { isMissing } from '../files.ts'
 import {
   blobName,
   type Layer,
@@ -10,7 +10,7 @@ import {
   manifestMediaType,
   parseManifest,
 } from '../manifest.ts'
-import { manifestSegments } from '../names.ts'
+import { fullModelName, manifestSegments } from '../names.ts'
 import { type RegistryClient, retrying } from './client.ts'
 import { sizeOf } from './download.ts'
 import { blobLine, follow } from './follow.ts'
@@ -25,7 +25,7 @@ import { storedName } from './stored-name.ts'
 const mostManifestBytes = 8 * 2 ** 20
 
 export interface PullContext extends TransferContext {
-  store: Pick<ModelStore, 'root' | 'find'>
+  store: Pick<ModelStore, 'root' | 'find' | 'writeManifest'>
   connect(remote: RemoteModel): RegistryClient
   downloads: SharedDownloads
   removeUnused: ((digests: readonly string[]) => Promise<void>) | undefined
@@ -54,7 +54,7 @@ export async function* pullModel(
     await allStored(held, signal)
     yield { status: 'writing manifest' }
     await checkPresence(context.store.root, layers)
-    await writeAtomically(path, bytes)
+    await context.store.writeManifest(fullModelName(name), bytes.toString('utf8'))
   } finally {
     await Promise.all(held.map((download) => download.release()))
   }

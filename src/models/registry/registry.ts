@@ -14,7 +14,7 @@ import { defaultSettings, type TransferSettings } from './settings.ts'
 import { createSharedDownloads } from './shared-downloads.ts'
 
 export interface RegistryOptions {
-  store: Pick<ModelStore, 'root' | 'find'>
+  store: Pick<ModelStore, 'root' | 'find' | 'writeManifest'>
   /** `~/.ollama/id_ed25519`: read, or made, when a registry asks who is there. */
   keyPath: string
   /** The version of Ollama to introduce oneself with: registries refuse models that need a newer one. */

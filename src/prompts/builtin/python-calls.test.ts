@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { cases } from '../../../test/support/cases.ts'
 import { beginsPythonCall, readPythonCalls, untilPythonEnd } from './python-calls.ts'
 
 describe('readPythonCalls', () => {
@@ -68,7 +69,7 @@ describe('readPythonCalls', () => {
           expect(untilPythonEnd()(`${text} rest`)).toEqual({ body: text.length, rest: text.length })
         },
       ),
-      { numRuns: 500 },
+      { numRuns: cases(500) },
     )
   })
 })

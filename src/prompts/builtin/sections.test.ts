@@ -1,17 +1,23 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { cases } from '../../../test/support/cases.ts'
 import type { OutputParser } from '../contract.ts'
 import { coherePreservedTokens, createCohereParser } from './cohere.ts'
+import { createDeepseek3Parser, deepseek3PreservedTokens } from './deepseek3.ts'
 import { createFunctionGemmaParser, functionGemmaPreservedTokens } from './functiongemma.ts'
 import { createGemma4Parser, gemma4PreservedTokens } from './gemma4.ts'
 import { createGlimmerParser, glimmerPreservedTokens } from './glimmer.ts'
 import { createGlmOcrParser, glmOcrPreservedTokens } from './glm-ocr.ts'
+import { createGlm4Parser, glm4PreservedTokens } from './glm4.ts'
+import { createHarmonyParser, harmonyPreservedTokens } from './harmony.ts'
 import { createLagunaParser, lagunaPreservedTokens } from './laguna.ts'
 import { createLfm2Parser, lfm2PreservedTokens } from './lfm2.ts'
 import { createLlama3Parser, llama3PreservedTokens } from './llama3.ts'
 import { createMinistralParser, ministralPreservedTokens } from './ministral.ts'
 import { createNemotronParser, nemotronPreservedTokens } from './nemotron.ts'
 import { createOlmo3Parser, createOlmo3ThinkParser } from './olmo3.ts'
+import { createQwen3Parser, qwen3PreservedTokens } from './qwen3.ts'
+import { createQwen3CoderParser } from './qwen3-coder.ts'
 import { createSectionParser, untilJsonEnd, untilMarker } from './sections.ts'
 import { parseParts, tool } from './split.fixture.ts'
 
@@ -68,6 +74,26 @@ const parsers: [name: string, create: () => OutputParser, pieces: readonly strin
     ],
   ],
   [
+    'qwen3',
+    () => createQwen3Parser('', true),
+    [...qwen3PreservedTokens, '{"name": "f", ', '"arguments": {"a": 1}}'],
+  ],
+  [
+    'qwen3-coder',
+    () => createQwen3CoderParser(tools),
+    [...qwen3PreservedTokens, '<function=f>', '<parameter=a>', '1', '</parameter>', '</function>'],
+  ],
+  [
+    'deepseek3',
+    () => createDeepseek3Parser('<think>', true),
+    [...deepseek3PreservedTokens, 'f', '{"a": 1}', '```json\n', '\n```'],
+  ],
+  [
+    'glm-4.7',
+    () => createGlm4Parser('<think>', tools),
+    [...glm4PreservedTokens, 'f', '<arg_key>a</arg_key>', '<arg_value>'],
+  ],
+  [
     'llama3',
     () => createLlama3Parser(tools),
     [...llama3PreservedTokens, jsonCall, '{', '[f(a=1)]', '<function=f>', ';'],
@@ -114,6 +140,18 @@ function cut(output: string, at: readonly number[]): string[] {
   return places.slice(1).map((place, index) => output.slice(places[index], place))
 }
 
+it('the parser of harmony gives the same however its output is cut', () => {
+  const pieces = [...harmonyPreservedTokens, 'assistant', 'analysis', 'final', ' to=functions.f', '{"a":1}']
+  const create = () => createHarmonyParser('<|start|>assistant', tools)
+  fc.assert(
+    fc.property(outputs(pieces), ([written, at]) => {
+      const output = written.join('')
+      expect(parseParts(create(), cut(output, at))).toEqual(parseParts(create(), [output]))
+    }),
+    { numRuns: cases(2000) },
+  )
+})
+
 describe.each(parsers)('the parser of %s', (_, create, pieces) => {
   it('gives the same however its output is cut, and loses no text between markers', () => {
     fc.assert(
@@ -126,7 +164,7 @@ describe.each(parsers)('the parser of %s', (_, create, pieces) => {
         const shown = JSON.stringify(whole)
         for (const char of output.replace(/\s|[^⛅é]/g, '')) expect(shown).toContain(char)
       }),
-      { numRuns: 2000 },
+      { numRuns: cases(2000) },
     )
   })
 

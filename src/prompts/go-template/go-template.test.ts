@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { cases } from '../../../test/support/cases.ts'
 import {
   execute,
   type GoType,
@@ -188,7 +189,7 @@ describe('properties', () => {
       fc.property(node, ([source, output]) => {
         expect(render(source, data)).toBe(output)
       }),
-      { numRuns: 500 },
+      { numRuns: cases(500) },
     )
   })
 
@@ -258,7 +259,7 @@ describe('properties', () => {
           expect(error).toBeInstanceOf(TemplateError)
         }
       }),
-      { numRuns: 5000 },
+      { numRuns: cases(5000) },
     )
   })
 })

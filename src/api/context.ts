@@ -11,6 +11,8 @@ export interface ApiConfig {
   listenHost: string
   /** Largest request body, in bytes as sent. */
   maxBodyBytes?: number
+  /** Time for a request's body to arrive whole; an uploaded blob may take longer while it comes. */
+  bodyTimeoutMs?: number
   /** A client that takes nothing for so long loses its answer. */
   writeStallTimeoutMs?: number
 }
@@ -30,14 +32,16 @@ export interface ApiContext {
 }
 
 /** Room for a conversation with many photographs; the body is read into memory. */
-const defaultMaxBodyBytes = 256 * 1024 * 1024
+const defaultMaxBodyBytes = 64 * 1024 * 1024
 const defaultWriteStallTimeoutMs = 60_000
+const defaultBodyTimeoutMs = 300_000
 
 export function withDefaults(config: ApiConfig): Required<ApiConfig> {
   return {
     origins: config.origins ?? [],
     listenHost: config.listenHost,
     maxBodyBytes: config.maxBodyBytes ?? defaultMaxBodyBytes,
+    bodyTimeoutMs: config.bodyTimeoutMs ?? defaultBodyTimeoutMs,
     writeStallTimeoutMs: config.writeStallTimeoutMs ?? defaultWriteStallTimeoutMs,
   }
 }

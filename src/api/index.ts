@@ -33,8 +33,6 @@ export interface ApiOptions {
 
 /** Headers as long as Go takes them. */
 const maxHeaderBytes = 1024 * 1024
-/** Time for a request to arrive whole, its body included. */
-const requestTimeoutMs = 300_000
 /** Longest model name that a path may carry: a host of 350 characters and three parts of 80, percent-encoded. */
 const maxParamLength = 2048
 
@@ -44,13 +42,14 @@ const maxParamLength = 2048
  */
 export function createApi({ config, ...parts }: ApiOptions): FastifyInstance {
   const settings = withDefaults(config)
-  const bodies = createBodyBudget(settings.maxBodyBytes)
+  const bodies = createBodyBudget(settings.maxBodyBytes, settings.bodyTimeoutMs)
   const context: ApiContext = { ...parts, config: settings, bodies }
   const { log } = parts
   const app = Fastify({
     exposeHeadRoutes: false,
     return503OnClosing: false,
-    requestTimeout: requestTimeoutMs,
+    // Bodies have times of their own: a model takes hours to upload, a question does not.
+    requestTimeout: 0,
     routerOptions: { maxParamLength },
     http: { maxHeaderSize: maxHeaderBytes },
     clientErrorHandler: answerBrokenRequest,

@@ -11,6 +11,7 @@ export const errorCatalogue = {
   context_exceeded: { status: 400, retry: 'never' },
   forbidden: { status: 403, retry: 'never' },
   model_not_found: { status: 404, retry: 'never' },
+  body_timeout: { status: 408, retry: 'never' },
   body_too_large: { status: 413, retry: 'never' },
   cancelled: { status: 499, retry: 'never' },
   internal: { status: 500, retry: 'never' },

@@ -16,6 +16,7 @@ const decompress = promisify(zstdDecompress)
 /** Memory for the bodies that are being read at one time. */
 export interface BodyBudget {
   maxBodyBytes: number
+  bodyTimeoutMs: number
   /** Bytes still free for all bodies together. */
   freeBytes: number
 }
@@ -24,8 +25,8 @@ export interface BodyBudget {
 const largestBodiesAtOnce = 4
 
 /** The budget of one server. */
-export function createBodyBudget(maxBodyBytes: number): BodyBudget {
-  return { maxBodyBytes, freeBytes: largestBodiesAtOnce * maxBodyBytes }
+export function createBodyBudget(maxBodyBytes: number, bodyTimeoutMs: number): BodyBudget {
+  return { maxBodyBytes, bodyTimeoutMs, freeBytes: largestBodiesAtOnce * maxBodyBytes }
 }
 
 /**
@@ -74,10 +75,12 @@ function readBody({ raw }: FastifyRequest, budget: BodyBudget): Promise<Buffer> 
     const chunks: Buffer[] = []
     let size = 0
     const settle = (act: () => void) => {
+      clearTimeout(timer)
       raw.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
       budget.freeBytes += size
       act()
     }
+    const timer = setTimeout(() => settle(() => reject(tooSlow(budget.bodyTimeoutMs))), budget.bodyTimeoutMs)
     const onData = (chunk: Buffer) => {
       size += chunk.length
       budget.freeBytes -= chunk.length
@@ -91,6 +94,9 @@ function readBody({ raw }: FastifyRequest, budget: BodyBudget): Promise<Buffer> 
     raw.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone)
   })
 }
+
+const tooSlow = (timeoutMs: number) =>
+  new DroverError('body_timeout', `the request's body did not arrive within ${timeoutMs / 1000} s`)
 
 const tooMany = () =>
   new DroverError('busy', 'server busy, please try again.  too many large requests at once')

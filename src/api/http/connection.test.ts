@@ -158,8 +158,40 @@ describe('a client that does not read', () => {
 })
 
 describe('bodies', () => {
-  it('of 100 MB are taken', async () => {
-    const { url, asked } = await listen()
+  it('that do not arrive in time are refused, and their connection ends', async () => {
+    const { port } = await listen({ config: { bodyTimeoutMs: 100 } })
+    const { socket, ended } = await dial(port)
+    socket.write(`${head('/v1/chat/completions', { 'content-length': 100 })}{"model":`)
+    await vi.waitFor(
+      async () => expect(await ended).toMatch(/^HTTP\/1\.1 408 .*did not arrive within 0\.1 s/s),
+      5000,
+    )
+  })
+
+  it('of blobs may take long as long as they come, and no longer', async () => {
+    const kept: string[] = []
+    const putBlob = async (_digest: string, content: AsyncIterable<Uint8Array>) => {
+      for await (const chunk of content) kept.push(Buffer.from(chunk).toString())
+      return true
+    }
+    const limits = { bodyTimeoutMs: 100, writeStallTimeoutMs: 150 }
+    const { port } = await listen({ store: { putBlob }, config: limits })
+    const path = `/api/blobs/sha256:${'0'.repeat(64)}`
+    const steady = await dial(port)
+    steady.socket.write(head(path, { 'content-length': 5 }))
+    for (const letter of 'abcde') {
+      await sleep(60)
+      steady.socket.write(letter)
+    }
+    await vi.waitFor(() => expect(steady.text()).toMatch(/^HTTP\/1\.1 201/), 5000)
+    expect(kept.join('')).toBe('abcde')
+    const stuck = await dial(port)
+    stuck.socket.write(`${head(path, { 'content-length': 5 })}a`)
+    expect(await stuck.ended).toBe('')
+  })
+
+  it('of 100 MB are taken where they may be so large', async () => {
+    const { url, asked } = await listen({ config: { maxBodyBytes: 256 * 2 ** 20 } })
     const image = Buffer.alloc(75_000_000, 1).toString('base64')
     const reply = await fetch(`${url}/api/chat`, {
       method: 'POST',

@@ -20,8 +20,8 @@ export function replyWithError(
     return
   }
   if (error.status >= 500) {
-    const reason = error.cause instanceof Error ? error.cause.stack : undefined
-    const facts = { code: error.code, message: error.message, reason, model: exchange.model }
+    const stack = error.cause instanceof Error ? error.cause.stack : undefined
+    const facts = { code: error.code, reason: error.message, stack, model: exchange.model }
     // A full queue and a shutdown are no faults.
     if (error.status === 503) log.warn(facts, 'request refused')
     else log.error(facts, 'request failed')

@@ -82,7 +82,9 @@ export async function hasBlob({ store }: ApiContext, request: FastifyRequest, re
 }
 
 /** `POST /api/blobs/:digest`: 201 for a blob that is new, 200 for one that was there. Its bytes are not kept in memory. */
-export async function addBlob({ store }: ApiContext, request: FastifyRequest, reply: FastifyReply) {
+export async function addBlob({ store, config }: ApiContext, request: FastifyRequest, reply: FastifyReply) {
+  // It may take hours, as long as it comes.
+  reply.raw.setTimeout(config.writeStallTimeoutMs, () => request.raw.destroy())
   const created = await store.putBlob(digestOf(request), request.raw, request.exchange.signal)
   return reply.code(created ? 201 : 200).send()
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { DroverError } from '../inference/index.ts'
 
@@ -37,9 +38,27 @@ export function storeUnreadable(path: string, error: unknown): DroverError {
   })
 }
 
-/** Path of a temporary file beside what it will become, so that it can be renamed there. */
+/** A store may lie on a disk that several machines share. */
+const machine = hostname().replace(/[^A-Za-z0-9.-]/g, '')
+
+/**
+ * Path of a temporary file beside what it will become, so that it can be renamed there. It names its process: what a
+ * process that has died left is removed as soon as somebody looks.
+ */
 export function temporaryPath(folder: string): string {
-  return join(folder, `${temporaryPrefix}${randomUUID()}`)
+  return join(folder, `${temporaryPrefix}${process.pid}@${machine}_${randomUUID()}`)
+}
+
+/** Whether the process that a temporary file names is known to have died. */
+function isOrphan(name: string): boolean {
+  const [, pid, host] = /^\.drover-(\d+)@([^_]*)_/.exec(name) ?? []
+  if (pid === undefined || host !== machine || Number(pid) === process.pid) return false
+  try {
+    process.kill(Number(pid), 0)
+    return false
+  } catch (error) {
+    return codeOf(error) === 'ESRCH'
+  }
 }
 
 /**
@@ -77,7 +96,7 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Removes temporary files that a process which died left in a folder. */
+/** Removes temporary files that processes which died left in a folder. */
 export async function sweepTemporary(folder: string, nowMs: number): Promise<void> {
   for (const name of await readdir(folder)) {
     if (!name.startsWith(temporaryPrefix)) continue
@@ -87,6 +106,6 @@ export async function sweepTemporary(folder: string, nowMs: number): Promise<voi
       // Another process has just finished with it.
       () => 0,
     )
-    if (age > staleMs) await rm(path, { force: true })
+    if (age > staleMs || isOrphan(name)) await rm(path, { recursive: true, force: true })
   }
 }

@@ -63,7 +63,7 @@ export async function removeUnused(root: string, digests: readonly string[]): Pr
  * What is younger than an hour stays, since somebody may be about to use it.
  */
 export async function pruneStore(root: string, nowMs: number): Promise<void> {
-  await removeEmptyFolders(join(root, 'manifests'))
+  await tidyFolders(join(root, 'manifests'), nowMs)
   const blobs = join(root, 'blobs')
   const names = (await entriesOf(blobs)).map(({ name }) => name)
   if (names.length === 0) return
@@ -88,11 +88,13 @@ async function ageMs(path: string, nowMs: number): Promise<number> {
   }
 }
 
-async function removeEmptyFolders(folder: string): Promise<void> {
+/** Removes temporary files and empty folders below a folder. */
+async function tidyFolders(folder: string, nowMs: number): Promise<void> {
   for (const entry of await entriesOf(folder)) {
     if (!entry.isDirectory()) continue
     const path = join(folder, entry.name)
-    await removeEmptyFolders(path)
+    await sweepTemporary(path, nowMs)
+    await tidyFolders(path, nowMs)
     await removeIfEmpty(path)
   }
 }

@@ -1,12 +1,12 @@
 import { statSync } from 'node:fs'
 import { mkdir, readFile as readBytes, readdir, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { DroverError } from '../inference/index.ts'
 import type { Logger } from '../observability/index.ts'
 import { blobPath, sizeOfBlob, writeBlob } from './blobs.ts'
 import type { ModelDescription, ModelFile, ModelName, ModelStore, StoredModel } from './contract.ts'
 import { describeModel } from './describe.ts'
-import { codeOf, isMissing, storeUnreadable, writeAtomically } from './files.ts'
+import { codeOf, isMissing, storeUnreadable, sweepTemporary, writeAtomically } from './files.ts'
 import { readGguf } from './gguf/read.ts'
 import { writeModel } from './import.ts'
 import { parseManifest, readStoredModel } from './manifest.ts'
@@ -224,7 +224,9 @@ export async function openStore({ root, log, prunes = true }: StoreOptions): Pro
     const name = parseModelName(text)
     const known = await findPath(name)
     const before = known === undefined ? [] : digestsOf(await onDisk(readBytes(known, 'utf8')))
-    await onDisk(writeAtomically(known ?? join(manifests, ...manifestSegments(name)), content))
+    const path = known ?? join(manifests, ...manifestSegments(name))
+    await onDisk(writeAtomically(path, content))
+    await onDisk(sweepTemporary(dirname(path), Date.now()))
     if (prunes) await onDisk(removeUnused(root, before))
   }
 

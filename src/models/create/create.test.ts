@@ -7,8 +7,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ensureLlamaServer } from '../../../test/support/llama-server.ts'
 import { quietLog } from '../../../test/support/quiet-log.ts'
 import { writeSyntheticProjector } from '../../../tools/synthetic/projector.ts'
-import { writeSyntheticGguf } from '../../../tools/synthetic.ts'
+import { syntheticContents, writeSyntheticGguf } from '../../../tools/synthetic.ts'
 import type { CreateRequest, ModelMaker, ModelStore, Progress } from '../contract.ts'
+import { gguf as values, writeGguf } from '../gguf/write.ts'
 import { openStore } from '../store.ts'
 import { createModelMaker } from './make.ts'
 import { createLlamaTools } from './tools.ts'
@@ -225,6 +226,14 @@ describe('what cannot be made', () => {
   ])('%s', async (message, request) => {
     await expect(created({ model: 'new', ...(await request()) })).rejects.toThrow(message)
     expect(await store.find('new')).toBeUndefined()
+  })
+
+  it('is a part of a model: how to join it is said', async () => {
+    const path = join(files, 'part.gguf')
+    const { metadata, tensors } = syntheticContents({ layers: 1, dim: 32, heads: 1, vocab: 259 })
+    await writeGguf(path, { metadata: { ...metadata, 'split.count': values.uint32(3) }, tensors })
+    const request = { model: 'new', files: { 'part.gguf': await upload(path) } }
+    await expect(created(request)).rejects.toThrow(/part\.gguf is one of 3 parts of a model: join/)
   })
 
   it('is told by its content, whatever its name', async () => {

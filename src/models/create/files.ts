@@ -34,7 +34,7 @@ export async function* baseFromFiles(
   if (isGguf.some(Boolean) || names.some((name) => /\.gguf$/i.test(name))) {
     if (!isGguf.every(Boolean)) throw refusal('supplied file was not in GGUF format')
     yield { status: 'parsing GGUF' }
-    for (const digest of Object.values(files)) await addGguf(making, base, digest)
+    for (const [name, digest] of Object.entries(files)) await addGguf(making, base, name, digest)
   } else if (names.some((name) => /\.safetensors$/i.test(name))) {
     yield* convert(making, base, files)
   } else {
@@ -65,8 +65,13 @@ async function startsWithGguf(path: string): Promise<boolean> {
   }
 }
 
-async function addGguf({ store }: Making, base: Base, digest: string): Promise<void> {
+async function addGguf({ store }: Making, base: Base, name: string, digest: string): Promise<void> {
   const file = await readGguf(store.blobPath(digest))
+  const parts = file.metadata['split.count']
+  if (typeof parts === 'number' && parts > 1) {
+    const advice = 'join its parts with llama-gguf-split --merge and create from the result'
+    throw new DroverError('unsupported', `file ${name} is one of ${parts} parts of a model: ${advice}`)
+  }
   const kind = kindOf(file)
   const size = (await store.blobSize(digest)) ?? 0
   base.layers.push({ mediaType: layerMediaType(kind), digest, size, known: true })

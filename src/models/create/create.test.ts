@@ -128,6 +128,21 @@ describe('a model made from a GGUF', () => {
     expect((await readdir(join(root, 'blobs'))).filter((name) => name.startsWith('.'))).toEqual([])
   })
 
+  it('has the renderer and parser of its family, unless something else is asked for', async () => {
+    const path = join(files, 'nemotron.gguf')
+    const { metadata, tensors } = syntheticContents({ layers: 1, dim: 32, heads: 1, vocab: 259 })
+    const asGemma = { ...metadata, 'general.architecture': values.string('gemma4') }
+    await writeGguf(path, { metadata: asGemma, tensors })
+    const digest = await upload(path)
+    await created({ model: 'plain', files: { 'x.gguf': digest } })
+    expect(await found('plain')).toMatchObject({
+      config: { renderer: 'gemma4', parser: 'gemma4' },
+      parameters: { stop: ['<turn|>'] },
+    })
+    await created({ model: 'own', files: { 'x.gguf': digest }, template: '{{ .Prompt }}' })
+    expect((await found('own')).config).not.toHaveProperty('renderer')
+  })
+
   it('replaces the model of the same name, and what only that one used is gone', async () => {
     const one = await upload(await gguf('one.gguf', 1))
     const two = await upload(await gguf('two.gguf', 2))

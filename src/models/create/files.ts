@@ -8,6 +8,7 @@ import { temporaryPath } from '../files.ts'
 import { readGguf } from '../gguf/read.ts'
 import { humanCount } from '../human.ts'
 import { layerMediaType } from '../manifest.ts'
+import { familyDefaults } from './family.ts'
 import { type Base, type Making, type NewLayer, refusal } from './making.ts'
 
 /** Types that Ollama quantises to, and the one that it takes another name for. */
@@ -65,7 +66,7 @@ async function startsWithGguf(path: string): Promise<boolean> {
   }
 }
 
-async function addGguf({ store }: Making, base: Base, name: string, digest: string): Promise<void> {
+async function addGguf({ store, request }: Making, base: Base, name: string, digest: string): Promise<void> {
   const file = await readGguf(store.blobPath(digest))
   const parts = file.metadata['split.count']
   if (typeof parts === 'number' && parts > 1) {
@@ -75,7 +76,12 @@ async function addGguf({ store }: Making, base: Base, name: string, digest: stri
   const kind = kindOf(file)
   const size = (await store.blobSize(digest)) ?? 0
   base.layers.push({ mediaType: layerMediaType(kind), digest, size, known: true })
-  if (kind === 'model') base.config = { ...configOf(file), ...base.config }
+  if (kind !== 'model') return
+  const { renderer, parser, template } = request
+  const { parameters, ...names } =
+    (renderer || parser || template ? undefined : familyDefaults(file.shape.architecture)) ?? {}
+  base.config = { ...configOf(file), ...names, ...base.config }
+  if (parameters) base.parameters = parameters
 }
 
 function kindOf({ metadata, shape }: ModelFile): 'model' | 'projector' | 'adapter' {

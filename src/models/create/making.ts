@@ -21,6 +21,8 @@ export interface NewLayer extends Layer {
 export interface Base {
   layers: NewLayer[]
   config: Record<string, unknown>
+  /** Parameters that its family wants where nobody says otherwise. */
+  parameters?: object
 }
 
 /** What the parts of the making share. */

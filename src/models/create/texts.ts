@@ -23,8 +23,9 @@ export async function layTexts(making: Making, base: Base): Promise<void> {
     await add('system', system)
   }
   for (const license of licenses) if (license !== '') await add('license', license)
-  if (parameters && Object.keys(parameters).length > 0) {
-    const merged = { ...(await parametersOf(making, base)), ...checked(parameters) }
+  const wanted = { ...base.parameters, ...checked(parameters ?? {}) }
+  if (Object.keys(wanted).length > 0) {
+    const merged = { ...(await parametersOf(making, base)), ...wanted }
     drop(base, 'params')
     await add('params', JSON.stringify(merged))
   }

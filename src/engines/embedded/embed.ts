@@ -22,8 +22,10 @@ export async function embedAll(
   }
   let promptTokens = 0
   const texts = inputs.map((input) => {
-    const tokens = typeof input === 'string' ? vocabulary.tokenize(input, true) : (input as Token[])
-    // The library adds the tokens that the model wants around a text.
+    const written = typeof input === 'string' ? vocabulary.tokenize(input, true) : (input as Token[])
+    // The library adds the tokens that the model wants around a text. Of no token at all there is no vector.
+    const isNothing = embedder.calculateInputLength([...written]) === 0
+    const tokens = isNothing ? vocabulary.tokenize(' ', true) : written
     const count = embedder.calculateInputLength([...tokens])
     if (count > contextLength) {
       throw new DroverError('context_exceeded', 'the input length exceeds the context length')

@@ -130,6 +130,13 @@ export function createInstance(server: RunningServer): EngineInstance {
     }
   }
 
+  /** The server refuses an empty text; what its tokenizer makes of one is a vector all the same. */
+  async function emptyInput(): Promise<number[] | string> {
+    const body = { content: '', add_special: true, parse_special: true }
+    const { tokens } = (await ask('/tokenize', body, 'input')) as { tokens: number[] }
+    return tokens.length > 0 ? tokens : ' '
+  }
+
   async function ask(path: string, body: unknown, of: 'prompt' | 'input', signal?: AbortSignal) {
     try {
       return await client.json('POST', path, body, signal)
@@ -154,7 +161,8 @@ export function createInstance(server: RunningServer): EngineInstance {
       await queue.acquire(signal)
       let finished = false
       try {
-        const body = { input: inputs, encoding_format: 'base64' }
+        const input = await Promise.all(inputs.map((one) => (one === '' ? emptyInput() : one)))
+        const body = { input, encoding_format: 'base64' }
         const answer = (await ask('/v1/embeddings', body, 'input', signal)) as EmbeddingAnswer
         finished = true
         return {

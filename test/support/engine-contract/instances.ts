@@ -114,6 +114,8 @@ export function describeInstances(bench: ContractBench): void {
       )
       expect(promptTokens).toBe(counts.reduce((sum, tokens) => sum + tokens.length, 0))
       expect(await embedder.embed([], never)).toEqual({ embeddings: [], promptTokens: 0 })
+      const ofNothing = (await embedder.embed(['sheep', ''], never)).embeddings
+      expect(ofNothing.map((vector) => vector.length)).toEqual([128, 128])
       await expect(embedder.embed(['grass '.repeat(600)], never)).rejects.toMatchObject({
         code: 'context_exceeded',
         message: 'the input length exceeds the context length',

@@ -1,16 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startDrover, type TestDrover } from '../support/drover.ts'
+import { bothEngines, engineEnv } from '../support/engines.ts'
 import { makeModels, removeModels } from './models.ts'
 import { rows } from './rows/index.ts'
 import { connectTo, type Server } from './server.ts'
 
-describe('Drover answers as the reference says', () => {
+describe.each(bothEngines)('Drover on the %s engine answers as the reference says', (engine) => {
   let drover: TestDrover
   let server: Server
   beforeAll(async () => {
     drover = await startDrover({
       demo: false,
-      env: { DROVER_ENGINE: 'embedded', OLLAMA_CONTEXT_LENGTH: '2048' },
+      env: { ...(await engineEnv(engine)), OLLAMA_CONTEXT_LENGTH: '2048' },
     })
     server = connectTo(drover.url)
     await makeModels(server)

@@ -1,7 +1,7 @@
 import type { Message, Tool } from '../../inference/index.ts'
 import type { OutputParser, PromptTurn } from '../contract.ts'
 import { orderedParameters, spacedJson } from './rendering.ts'
-import { createSectionParser, type FoundCall, parseObject, untilMarker } from './sections.ts'
+import { createSectionParser, type FoundCall, parseObject, thoughtSection, untilMarker } from './sections.ts'
 
 /** DeepSeek 3.1, and Cogito 2.1 which is built on it. */
 
@@ -114,15 +114,7 @@ export function createDeepseek3Parser(prompt: string, thinks: boolean): OutputPa
   const startsInThought = thinks && !prompt.trimEnd().endsWith('</think>')
   return createSectionParser(
     {
-      thinking: {
-        as: 'thinking',
-        trim: 'both',
-        leading: ['<think>'],
-        markers: [
-          ['</think>', 'answer'],
-          [callsBegin, 'calls'],
-        ],
-      },
+      thinking: thoughtSection('answer', [callsBegin, 'calls']),
       answer: { as: 'token', trim: 'both', markers },
       content: { as: 'token', trim: 'end', markers },
       calls: {

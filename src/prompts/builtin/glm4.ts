@@ -1,7 +1,7 @@
 import type { Message, Tool } from '../../inference/index.ts'
 import type { OutputParser, PromptTurn } from '../contract.ts'
 import { createGlmOcrParser, glmOcrPreservedTokens, glmToolOffer } from './glm-ocr.ts'
-import { createSectionParser, untilMarker } from './sections.ts'
+import { createSectionParser, thoughtSection, untilMarker } from './sections.ts'
 import { readArgumentTags } from './tagged-calls.ts'
 
 /** GLM 4.6 and 4.7: roles without line ends, thinking open at the prompt's end. */
@@ -42,15 +42,7 @@ export function createGlm4Parser(prompt: string, tools: readonly Tool[]): Output
   const markers = [['<tool_call>', 'call']] as const
   return createSectionParser(
     {
-      thinking: {
-        as: 'thinking',
-        trim: 'both',
-        leading: ['<think>'],
-        markers: [
-          ['</think>', 'answer'],
-          ['<tool_call>', 'call'],
-        ],
-      },
+      thinking: thoughtSection('answer', ['<tool_call>', 'call']),
       answer: { as: 'token', trim: 'both', markers },
       text: { as: 'token', trim: 'end', markers },
       call: {

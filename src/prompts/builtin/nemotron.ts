@@ -1,6 +1,6 @@
 import type { Message, Tool } from '../../inference/index.ts'
 import type { OutputParser, PromptTurn } from '../contract.ts'
-import { createSectionParser, untilMarker } from './sections.ts'
+import { createSectionParser, thoughtSection, untilMarker } from './sections.ts'
 import { readFunctionTags } from './tagged-calls.ts'
 import { taggedCalls, taggedOffer } from './tagged-tools.ts'
 
@@ -83,15 +83,7 @@ export function createNemotronParser(prompt: string, tools: readonly Tool[]): Ou
   const read = (body: string) => readFunctionTags(body, tools)
   return createSectionParser(
     {
-      thinking: {
-        as: 'thinking',
-        trim: 'both',
-        leading: ['<think>'],
-        markers: [
-          ['</think>', 'answer'],
-          ['<tool_call>', 'call'],
-        ],
-      },
+      thinking: thoughtSection('answer', ['<tool_call>', 'call']),
       content: { as: 'token', trim: 'end', markers },
       answer: { as: 'token', trim: 'both', markers },
       call: { as: 'calls', search: untilMarker('</tool_call>'), read, next: 'answer', unread: 'content' },

@@ -2,7 +2,7 @@ import type { Message, Tool } from '../../inference/index.ts'
 import type { OutputParser, PromptTurn } from '../contract.ts'
 import { readJsonCall } from './json-calls.ts'
 import { orderedTool, spacedJson } from './rendering.ts'
-import { createSectionParser, parseObject, untilMarker } from './sections.ts'
+import { createSectionParser, parseObject, thoughtSection, untilMarker } from './sections.ts'
 
 /** Qwen 3 and Qwen 3 VL: ChatML, tools and calls in JSON between tags. */
 
@@ -87,15 +87,7 @@ export function createQwen3Parser(prompt: string, thinks: boolean): OutputParser
         unless: [{ begins: thoughtBegins, next: 'thinking' }],
         markers,
       },
-      thinking: {
-        as: 'thinking',
-        trim: 'both',
-        leading: ['<think>'],
-        markers: [
-          ['</think>', 'answer'],
-          ['<tool_call>', 'call'],
-        ],
-      },
+      thinking: thoughtSection('answer', ['<tool_call>', 'call']),
       answer: { as: 'token', trim: 'both', markers },
       content: { as: 'token', trim: 'end', markers },
       call: {

@@ -180,6 +180,14 @@ function trimmedEnd(text: string, end: number): number {
   return start
 }
 
+/** A thought between `<think>` tags, the first of which may be repeated; a call ends it too. */
+export function thoughtSection<Name extends string>(
+  answer: Name,
+  call: readonly [marker: string, next: Name],
+): TextSection<Name> {
+  return { as: 'thinking', trim: 'both', leading: ['<think>'], markers: [['</think>', answer], call] }
+}
+
 /** For `unless`: whether a text begins with this one, white space apart. */
 export function beginsWith(start: string): (text: string) => boolean | undefined {
   return (text) => {

@@ -104,6 +104,15 @@ describe('a model made from a GGUF', () => {
     await expect(store.describe(stored)).resolves.toMatchObject({ file: { fileType: 'F16' } })
   })
 
+  it('has the Go template of a format that its own template is found to be', async () => {
+    const statuses = await created({ model: 'x', files: { 'x.gguf': await upload(await gguf('x.gguf')) } })
+    expect(statuses.slice(0, 2)).toEqual(['parsing GGUF', 'using autodetected template chatml'])
+    expect(await found('x')).toMatchObject({
+      template: expect.stringContaining('<|im_start|>{{ .Role }}'),
+      parameters: { stop: ['<|im_start|>', '<|im_end|>'] },
+    })
+  })
+
   it('has a projector beside it where one of the files is one', async () => {
     const projector = join(files, 'mm.gguf')
     await writeSyntheticProjector(projector, { modelDim: 256 })

@@ -9,6 +9,7 @@ import { readGguf } from '../gguf/read.ts'
 import { humanCount } from '../human.ts'
 import { layerMediaType } from '../manifest.ts'
 import { familyDefaults } from './family.ts'
+import { detectTemplate } from './known-templates.ts'
 import { type Base, type Making, type NewLayer, refusal } from './making.ts'
 
 /** Types that Ollama quantises to, and the one that it takes another name for. */
@@ -36,6 +37,7 @@ export async function* baseFromFiles(
     if (!isGguf.every(Boolean)) throw refusal('supplied file was not in GGUF format')
     yield { status: 'parsing GGUF' }
     for (const [name, digest] of Object.entries(files)) await addGguf(making, base, name, digest)
+    if (base.detected) yield { status: `using autodetected template ${base.detected.name}` }
   } else if (names.some((name) => /\.safetensors$/i.test(name))) {
     yield* convert(making, base, files)
   } else {
@@ -77,11 +79,17 @@ async function addGguf({ store, request }: Making, base: Base, name: string, dig
   const size = (await store.blobSize(digest)) ?? 0
   base.layers.push({ mediaType: layerMediaType(kind), digest, size, known: true })
   if (kind !== 'model') return
+  base.config = { ...configOf(file), ...base.config }
   const { renderer, parser, template } = request
-  const { parameters, ...names } =
-    (renderer || parser || template ? undefined : familyDefaults(file.shape.architecture)) ?? {}
-  base.config = { ...configOf(file), ...names, ...base.config }
-  if (parameters) base.parameters = parameters
+  if (renderer || parser || template) return
+  const family = familyDefaults(file.shape.architecture)
+  const detected = family ? undefined : detectTemplate(file)
+  if (family) {
+    const { parameters, ...names } = family
+    base.config = { ...base.config, ...names }
+    if (parameters) base.parameters = parameters
+  }
+  if (detected) Object.assign(base, { detected, parameters: { stop: detected.stop } })
 }
 
 function kindOf({ metadata, shape }: ModelFile): 'model' | 'projector' | 'adapter' {

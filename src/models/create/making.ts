@@ -1,6 +1,7 @@
 import { DroverError } from '../../inference/index.ts'
 import type { CreateRequest, ModelStore, Registry } from '../contract.ts'
 import type { Layer } from '../manifest.ts'
+import type { KnownTemplate } from './known-templates.ts'
 import type { ModelTools } from './tools.ts'
 
 /** Where to make models, and with what. */
@@ -23,6 +24,8 @@ export interface Base {
   config: Record<string, unknown>
   /** Parameters that its family wants where nobody says otherwise. */
   parameters?: object
+  /** The format that the model's own template was found to be. */
+  detected?: KnownTemplate
 }
 
 /** What the parts of the making share. */

@@ -13,6 +13,7 @@ export async function layTexts(making: Making, base: Base): Promise<void> {
   const add = async (kind: string, text: string) => {
     base.layers.push(await making.putText(layerMediaType(kind), text))
   }
+  if (base.detected) await add('template', base.detected.template)
   if (template) {
     checkTemplate(template)
     drop(base, 'template', 'prompt')

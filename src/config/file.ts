@@ -53,7 +53,7 @@ function parseFile(path: string, text: string): Record<string, unknown> {
 
 function fileLayer(path: string, content: Record<string, unknown>): Layer {
   const keys = names.map((name) => rowOf(name).key)
-  const unknown = Object.keys(content).filter((key) => !keys.includes(key))
+  const unknown = Object.keys(content).filter((key) => !keys.includes(camelCase(key)))
   if (unknown.length > 0) {
     throw new ConfigError(
       unknown.map(
@@ -61,12 +61,18 @@ function fileLayer(path: string, content: Record<string, unknown>): Layer {
       ),
     )
   }
+  const byKey = new Map(Object.entries(content).map(([key, value]) => [camelCase(key), value]))
   const written = (value: unknown) => value !== undefined && value !== null
   return layerOf(
     (name) => {
       const { key } = rowOf(name)
-      return written(content[key]) ? { value: content[key], place: `${path}: ${key}` } : undefined
+      return written(byKey.get(key)) ? { value: byKey.get(key), place: `${path}: ${key}` } : undefined
     },
     resolve(path, '..'),
   )
+}
+
+/** `keep_alive` and `keepAlive` are the same setting. */
+function camelCase(key: string): string {
+  return key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
 }

@@ -121,13 +121,13 @@ describe('the file', () => {
 describe('what cannot be used is refused with place, value and what is allowed', () => {
   it.each([
     ['keepAlive: soon', 'keepAlive: "soon" is not allowed; it takes a duration'],
-    ['engine: vllm', 'engine: "vllm" is not allowed; it takes auto, llama.cpp or embedded'],
+    ['engine: vllm', 'engine: "vllm" is not allowed; it takes auto, llama.cpp, embedded or ollama'],
     ['host: "box:99999"', 'host: "box:99999" is not allowed; it takes [scheme://]host[:port]'],
     ['maxQueue: 0', 'maxQueue: 0 is not allowed; it takes a whole number from 1'],
     ['maxQueue: [1]', 'maxQueue: [1] is not allowed; it takes a whole number'],
     ['numParallel: 1.5', 'numParallel: 1.5 is not allowed; it takes a whole number from 1, or auto'],
     ['memoryLimit: lots', 'memoryLimit: "lots" is not allowed; it takes a size such as 8GiB'],
-    ['keepalive: 5m', 'keepalive: there is no such setting; there are contextLength, drainTimeout'],
+    ['keepalive: 5m', 'keepalive: there is no such setting; there are contextLength, devices, drainTimeout'],
     ['- a\n- b', 'it holds ["a","b"], where "name: value" lines are expected'],
   ])('%s', (text, message) => {
     expect(() => withFile(text)).toThrow(`${homePath}: ${message}`)

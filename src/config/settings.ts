@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { deviceList, deviceSettings, modelPins } from './devices.ts'
 import { parseDurationMs } from './durations.ts'
 import { formatHost, type HostAddress, parseHost } from './host.ts'
 import { parseBool, parseLogLevel } from './ollama-values.ts'
@@ -92,12 +93,29 @@ export const settings = {
       'Where `drover engine install` puts engines. `engines` in the folder of Drover where nothing is given.',
     isPath: true,
   }),
-  engine: setting(z.enum(['auto', 'llama.cpp', 'embedded']), {
+  engine: setting(z.enum(['auto', 'llama.cpp', 'embedded', 'ollama']), {
     key: 'engine',
-    allowed: 'auto, llama.cpp or embedded',
+    allowed: 'auto, llama.cpp, embedded or ollama',
     default: 'auto',
     about: 'The engine that runs models. `auto` takes llama.cpp where it is found, else the embedded one.',
   }),
+  ollamaProgram: setting(text.optional(), {
+    key: 'ollamaProgram',
+    allowed: "the path of Ollama's program",
+    about:
+      'With the engine `ollama`: the program of which one runs for each device; else the PATH is searched.',
+    isPath: true,
+  }),
+  ollamaUrls: setting(
+    list.transform((urls) => urls.filter((url) => url !== '')),
+    {
+      key: 'ollamaUrls',
+      allowed: 'a list of URLs such as http://10.0.0.5:11434; in a variable with commas between',
+      default: '',
+      about:
+        'With the engine `ollama`: servers that run already, each taken as a device; none is started then.',
+    },
+  ),
   llamaServerPath: setting(text.optional(), {
     key: 'llamaServer',
     allowed: "the path of llama.cpp's llama-server",
@@ -181,6 +199,32 @@ export const settings = {
     about: 'Whether blobs that no model uses any more are removed from the store, at start and after a pull.',
     ollama: { name: 'OLLAMA_NOPRUNE', read: (value) => !parseBool(value) },
   }),
+  devices: setting(deviceList.optional(), {
+    key: 'devices',
+    allowed: 'auto, or a list of cpu, cpu:0-3, numa, gpus, and names of GPUs (UUID, PCI address, number)',
+    about:
+      'The devices that run models. Every GPU if absent, and the CPU where there is none; `cpu:0,cpu:1` makes two devices of one core each.',
+  }),
+  gpuInstances: setting(deviceSettings.optional(), {
+    key: 'gpuInstances',
+    allowed:
+      'by device: reserve, memory_limit, models, instances, max_concurrent_requests, port, exclude; as YAML or JSON',
+    about: 'What is set for single devices; see docs/devices.md.',
+  }),
+  pins: setting(modelPins.optional(), {
+    key: 'pins',
+    allowed: 'by model: the devices that it runs on, as YAML or JSON',
+    about: 'Models that run on certain devices only.',
+  }),
+  hangTimeoutMs: setting(
+    duration.transform((ms) => (ms <= 0 ? Number.POSITIVE_INFINITY : ms)),
+    {
+      key: 'hangTimeout',
+      allowed: `${durationForms}; 0 or less never ends one`,
+      default: '10s',
+      about: 'How long an engine may live without answering before it is ended and started anew.',
+    },
+  ),
   gpuOverheadBytes: setting(
     z
       .union([z.string(), z.number()])

@@ -1,6 +1,6 @@
 import type { Logprob, ModelOptions, OutputFormat, Usage } from '../inference/index.ts'
 
-export type EngineName = 'llama.cpp' | 'embedded'
+export type EngineName = 'llama.cpp' | 'embedded' | 'ollama'
 
 /** A device as the engine itself names it; `cpu` is not listed. */
 export interface EngineDevice {
@@ -47,7 +47,12 @@ export interface InstanceSpec {
   embedding: boolean
   /** Layers on GPUs; `auto` as many as fit. */
   gpuLayers: number | 'auto'
-  mainGpu?: number
+  /** Variables that leave the engine only its devices to see; they come on top of Drover's own environment. */
+  env?: Readonly<Record<string, string>>
+  /** Cores that the process is held to, where the system can do it (Linux); absent: all. */
+  cores?: readonly number[]
+  /** The TCP port of 127.0.0.1 to listen on; absent takes what is free. */
+  port?: number
   /** CPU threads; absent takes `defaultThreads()`. */
   threads?: number
   batchSize?: number
@@ -131,8 +136,11 @@ export interface InstanceLoad {
 
 /** How and why an instance ended. */
 export interface InstanceExit {
-  /** `closed` was asked for; the others were not. */
-  kind: 'closed' | 'out_of_memory' | 'crashed'
+  /**
+   * `closed` was asked for; the others were not. `hung`: it lived and did not answer, and was ended; `device_lost`: its
+   * own words blame the device.
+   */
+  kind: 'closed' | 'out_of_memory' | 'crashed' | 'hung' | 'device_lost'
   /** The reason in the engine's words, with exit code or signal. */
   reason: string
 }
@@ -175,6 +183,12 @@ export interface EngineInstance {
   detokenize(tokens: readonly number[]): Promise<string>
 
   load(): InstanceLoad
+
+  /** Resolves when the process answers, whatever else it is at; rejects when it cannot, or the signal aborts. */
+  ping(signal: AbortSignal): Promise<void>
+
+  /** Ends a process that does not answer, at once: `exited` tells `hung` with this reason. */
+  kill(reason: string): void
 
   /**
    * Ends the process. With `drainMs` running requests may end first, for at most so long; without, they fail

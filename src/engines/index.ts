@@ -8,3 +8,4 @@ export {
   removeEngine,
 } from './install/index.ts'
 export { createLlamaCppEngine } from './llamacpp/index.ts'
+export { superviseEngine } from './supervise.ts'

@@ -1,1 +1,7 @@
+export type * from './contract.ts'
+export { type CpuFacts, type CpuPart, readCpu } from './cpu/index.ts'
 export { type HostFacts, readHost } from './host.ts'
+export { createDeviceFinder, type DeviceFinder, type Inventory, noFacts } from './inventory.ts'
+export { hostSystem } from './system.ts'
+export { pciAddressOf } from './units.ts'
+export { visibilityOf } from './visibility.ts'

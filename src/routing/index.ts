@@ -1,6 +1,6 @@
 export type * from './contract.ts'
-export type { LoadOptions, LoadPlan, LoadWish, MemoryFacts } from './lifecycle/index.ts'
+export type { DeviceRoom, LoadOptions, LoadPlan, LoadWish, MachineFacts } from './lifecycle/index.ts'
 export { loadOptionsOf } from './options.ts'
-export { createPool, type Pool, type PoolOptions } from './pool.ts'
+export { createPool, type DeviceTrouble, type Pool, type PoolOptions } from './pool.ts'
 export type { ResolvedModel } from './resolve.ts'
 export { createRouter } from './router.ts'

@@ -4,18 +4,20 @@ import { asDroverError, DroverError } from '../inference/index.ts'
 import type { Logger } from '../observability/index.ts'
 import {
   createLifecycle,
+  deviceLost,
   type Effect,
   type Entry,
   ended,
   keepAlive,
   type LifecycleLimits,
-  type LoadPlan,
   type LoadWish,
   launched,
   launchFailed,
-  type MemoryFacts,
+  type MachineFacts,
+  probed,
   release,
   request,
+  restart,
   settle,
   withdraw,
 } from './lifecycle/index.ts'
@@ -31,8 +33,10 @@ export interface PoolOptions {
   defaultKeepAliveMs: number
   /** Chosen once, at the first load. */
   engine: () => Promise<Engine>
-  /** Memory for models: in all, and free at this moment. */
-  memory: () => MemoryFacts
+  /** The devices with their room, at this moment. */
+  machine: () => MachineFacts
+  /** Whether a device that failed works again. */
+  probeDevice: (deviceId: string) => Promise<boolean>
   clock: Clock
   log: Logger
 }
@@ -40,15 +44,35 @@ export interface PoolOptions {
 /** Models in memory: runs what the lifecycle decides, and tells it what happened. */
 export interface Pool {
   /** Waits for the wished model to be loaded. Throws as the lifecycle and the engine do, or the signal's reason. */
-  acquire(wish: LoadWish, signal: AbortSignal): Promise<Lease>
+  acquire(wish: LoadWish, signal: AbortSignal, options?: { slotless: boolean }): Promise<Lease>
   keepAlive(key: string, keepAliveMs: number): void
   /** Loading ones are left out. */
-  ready(): { entry: Readonly<Entry>; instance: EngineInstance }[]
+  ready(): PoolInstance[]
+  /** Replaces every instance of a model by a new one, without refusing a request; how many they are is returned. */
+  restart(key: string): number
+  /** Tells that a device is lost, with the reason, or (undefined) that it is there again. */
+  deviceLost(deviceId: string, reason: string | undefined): void
+  /** What has become of devices that failed. */
+  deviceTroubles(): DeviceTrouble[]
   close(drainMs: number): Promise<void>
 }
 
+export interface PoolInstance {
+  entry: Readonly<Entry>
+  instance: EngineInstance
+}
+
+/** A device that takes no work because it failed. */
+export interface DeviceTrouble {
+  deviceId: string
+  reason: string
+  lost: boolean
+  /** When it is tried again. */
+  untilMs?: number
+}
+
 interface Pending {
-  grant(lease: Lease): void
+  grant(entryId: number): void
   reject(error: unknown): void
 }
 
@@ -63,23 +87,26 @@ export function createPool(options: PoolOptions): Pool {
 
   /** Lets the lifecycle decide and does what it says. */
   function step(first: Effect[] = []): void {
-    const facts = { nowMs: clock.now(), memory: options.memory }
+    const facts = { nowMs: clock.now(), machine: options.machine }
     for (const effect of [...first, ...settle(state, facts, options.defaultKeepAliveMs)]) perform(effect)
   }
 
   function perform(effect: Effect): void {
     switch (effect.type) {
       case 'launch':
-        startLaunch(effect.entryId, effect.wish, effect.plan)
+        startLaunch(effect)
         break
       case 'close':
         unload(effect.entryId, effect.reason)
         break
       case 'grant':
-        takePending(effect.waiterId)?.grant(leaseOf(effect.entryId))
+        takePending(effect.waiterId)?.grant(effect.entryId)
         break
       case 'reject':
         takePending(effect.waiterId)?.reject(effect.error)
+        break
+      case 'probe':
+        probeDevice(effect.deviceId)
         break
       case 'wake':
         cancelWake()
@@ -93,22 +120,26 @@ export function createPool(options: PoolOptions): Pool {
     return waiter
   }
 
-  function startLaunch(entryId: number, wish: LoadWish, plan: LoadPlan): void {
+  function startLaunch(effect: Effect & { type: 'launch' }): void {
     const abort = new AbortController()
-    const finished = launch(entryId, wish, plan, abort.signal).finally(() => launches.delete(entryId))
-    launches.set(entryId, { abort, finished })
+    const finished = launch(effect, abort.signal).finally(() => launches.delete(effect.entryId))
+    launches.set(effect.entryId, { abort, finished })
   }
 
-  async function launch(entryId: number, wish: LoadWish, plan: LoadPlan, signal: AbortSignal): Promise<void> {
+  async function launch(
+    { entryId, wish, plan, deviceIds }: Effect & { type: 'launch' },
+    signal: AbortSignal,
+  ): Promise<void> {
     try {
       const engine = await options.engine()
       const startedAtMs = clock.monotonicMs()
-      const instance = await engine.launch(wish.spec(plan, `${entryId}`), signal)
+      const instance = await engine.launch(wish.spec(plan, `${entryId}`, deviceIds), signal)
       const { vramBytes, hostBytes } = instance.memory
       log.info(
         {
           model: wish.modelName,
           engine: instance.engine,
+          devices: deviceIds,
           pid: instance.pid,
           contextLength: instance.contextLength,
           slots: instance.slots,
@@ -129,7 +160,10 @@ export function createPool(options: PoolOptions): Pool {
       step()
     } catch (thrown) {
       const error = asDroverError(thrown)
-      log.error({ model: wish.modelName, code: error.code, reason: error.message }, 'model did not load')
+      log.error(
+        { model: wish.modelName, devices: deviceIds, code: error.code, reason: error.message },
+        'model did not load',
+      )
       step(launchFailed(state, entryId, error, clock.now()))
     }
   }
@@ -137,18 +171,58 @@ export function createPool(options: PoolOptions): Pool {
   function watch(entryId: number, wish: LoadWish, instance: EngineInstance): void {
     instance.exited.then((exit) => {
       instances.delete(entryId)
-      const crash = exit.kind === 'closed' ? undefined : exit.reason
-      if (crash !== undefined)
-        log.error({ model: wish.modelName, kind: exit.kind, reason: crash }, 'engine ended')
-      const comesBack = ended(state, entryId, clock.now(), crash) && !state.closed
+      const devices = state.entries.get(entryId)?.shares.map(({ deviceId }) => deviceId)
+      const { kind, reason } = exit
+      if (kind !== 'closed') log.error({ model: wish.modelName, devices, kind, reason }, 'engine ended')
+      const end = kind === 'closed' ? undefined : { kind, reason }
+      const comesBack = noticeTroubles(() => ended(state, entryId, clock.now(), end)) && !state.closed
       step()
       if (comesBack) revive(wish)
     })
   }
 
+  /** Runs a change of the state, and tells of devices that it put into quarantine. */
+  function noticeTroubles<T>(change: () => T): T {
+    const before = new Map(deviceTroubles().map((trouble) => [trouble.deviceId, trouble.untilMs]))
+    const result = change()
+    for (const { deviceId, reason, lost, untilMs } of deviceTroubles()) {
+      if (before.has(deviceId) && before.get(deviceId) === untilMs) continue
+      const seconds = untilMs === undefined ? undefined : Math.round((untilMs - clock.now()) / 1000)
+      log.error({ device: deviceId, lost, reason, nextTrySeconds: seconds }, 'device quarantined')
+    }
+    return result
+  }
+
+  function deviceTroubles(): DeviceTrouble[] {
+    return [...state.devices]
+      .filter(([, { untilMs, lost }]) => untilMs !== undefined || lost)
+      .map(([deviceId, { reason, lost, untilMs }]) => ({
+        deviceId,
+        reason,
+        lost,
+        ...(untilMs !== undefined && { untilMs }),
+      }))
+  }
+
+  function probeDevice(deviceId: string): void {
+    options.probeDevice(deviceId).then(
+      (works) => probeEnded(deviceId, works),
+      (error) => {
+        log.warn({ device: deviceId, reason: asDroverError(error).message }, 'device could not be probed')
+        probeEnded(deviceId, false)
+      },
+    )
+  }
+
+  function probeEnded(deviceId: string, works: boolean): void {
+    noticeTroubles(() => probed(state, deviceId, clock.now(), works))
+    if (works) log.info({ device: deviceId }, 'device is back')
+    if (!state.closed) step()
+  }
+
   /** Brings a crashed model back before anybody asks; the lifecycle sees to the back-off. */
   function revive(wish: LoadWish): void {
-    acquire(wish, shutdown.signal).then(
+    acquire(wish, shutdown.signal, { slotless: true }).then(
       (lease) => lease.release(),
       (error) => {
         if (!shutdown.signal.aborted) {
@@ -164,10 +238,12 @@ export function createPool(options: PoolOptions): Pool {
   function unload(entryId: number, reason: string): void {
     const instance = instances.get(entryId)
     log.info({ model: state.entries.get(entryId)?.modelName, reason }, 'model unloads')
+    // Only a lost device takes an instance away before it has loaded.
+    launches.get(entryId)?.abort.abort(new DroverError('engine_crashed', 'the device was lost'))
     instance?.close().catch((error) => log.error({ reason: asDroverError(error).message }, 'unload failed'))
   }
 
-  function leaseOf(entryId: number): Lease {
+  function leaseOf(entryId: number, slotless: boolean): Lease {
     const instance = instances.get(entryId)
     if (!instance) throw new Error(`instance ${entryId} was granted after its end`)
     let released = false
@@ -176,16 +252,16 @@ export function createPool(options: PoolOptions): Pool {
       release: () => {
         if (released) return
         released = true
-        release(state, entryId, clock.now())
+        release(state, entryId, clock.now(), slotless)
         step()
       },
     }
   }
 
-  function acquire(wish: LoadWish, signal: AbortSignal): Promise<Lease> {
+  function acquire(wish: LoadWish, signal: AbortSignal, { slotless } = { slotless: false }): Promise<Lease> {
     return new Promise((resolve, reject) => {
       signal.throwIfAborted()
-      const waiterId = request(state, wish)
+      const waiterId = request(state, wish, slotless)
       const onAbort = () => {
         pending.delete(waiterId)
         withdraw(state, waiterId)
@@ -194,9 +270,9 @@ export function createPool(options: PoolOptions): Pool {
       }
       signal.addEventListener('abort', onAbort, { once: true })
       pending.set(waiterId, {
-        grant: (lease) => {
+        grant: (entryId) => {
           signal.removeEventListener('abort', onAbort)
-          resolve(lease)
+          resolve(leaseOf(entryId, slotless))
         },
         reject: (error) => {
           signal.removeEventListener('abort', onAbort)
@@ -236,6 +312,16 @@ export function createPool(options: PoolOptions): Pool {
         const instance = instances.get(entry.id)
         return instance && entry.phase === 'ready' ? [{ entry, instance }] : []
       }),
+    restart: (key) => {
+      const count = restart(state, key)
+      step()
+      return count
+    },
+    deviceLost: (deviceId, reason) => {
+      noticeTroubles(() => deviceLost(state, deviceId, clock.now(), reason))
+      step()
+    },
+    deviceTroubles,
     close,
   }
 }

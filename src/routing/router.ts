@@ -60,7 +60,7 @@ export function createRouter({ store, pool, wishOf, clock, prefersGoTemplate }: 
     const wish = await wishOf(model, options)
     lastNames.set(model.key, model.description.stored)
     for (let attempt = 1; ; attempt++) {
-      const lease = await acquire(wish, request.keepAliveMs, signal)
+      const lease = await acquire(wish, request.keepAliveMs, signal, empty)
       let spoken = false
       try {
         const loadMs = clock.monotonicMs() - arrivedMs
@@ -86,8 +86,9 @@ export function createRouter({ store, pool, wishOf, clock, prefersGoTemplate }: 
     wish: LoadWish,
     keepAliveMs: number | undefined,
     signal: AbortSignal,
+    slotless = false,
   ): Promise<Lease> {
-    const lease = await pool.acquire(wish, signal)
+    const lease = await pool.acquire(wish, signal, { slotless })
     if (keepAliveMs !== undefined) pool.keepAlive(wish.key, keepAliveMs)
     return lease
   }
@@ -129,7 +130,7 @@ export function createRouter({ store, pool, wishOf, clock, prefersGoTemplate }: 
       const options = mergeOptions(model.description.stored.parameters, request.options)
       const wish = await wishOf(model, options)
       lastNames.set(model.key, model.description.stored)
-      const lease = await acquire(wish, request.keepAliveMs, signal)
+      const lease = await acquire(wish, request.keepAliveMs, signal, true)
       try {
         const { text, images } = renderRequest(request, model)
         return (await countTokens(text, lease.instance)) + images.length * imageTokens
@@ -249,21 +250,28 @@ function loadEvent(reason: 'load' | 'unload', loadMs: number): InferenceEvent {
   return { type: 'done', reason, usage: noUsage, totalMs: loadMs, loadMs }
 }
 
+/** Each model once, whatever instances it has. */
 function loadedModels(pool: Pool, names: ReadonlyMap<string, StoredModel>, nowMs: number): LoadedModel[] {
-  return pool
-    .ready()
-    .flatMap(({ entry, instance }) => {
-      const stored = names.get(entry.key)
+  const byKey = Map.groupBy(pool.ready(), ({ entry }) => entry.key)
+  return [...byKey]
+    .flatMap(([key, running]) => {
+      const stored = names.get(key)
       if (!stored) return []
-      const { vramBytes, hostBytes } = instance.memory
+      const memories = running.map(({ instance }) => instance.memory)
       return {
         stored,
-        contextLength: instance.contextLength,
-        slots: instance.slots,
-        sizeBytes: vramBytes + hostBytes,
-        vramBytes,
-        expiresAtMs: (entry.inUse > 0 ? nowMs : entry.idleSinceMs) + entry.keepAliveMs,
+        contextLength: Math.max(...running.map(({ instance }) => instance.contextLength)),
+        slots: sum(running.map(({ instance }) => instance.slots)),
+        sizeBytes: sum(memories.map(({ vramBytes, hostBytes }) => vramBytes + hostBytes)),
+        vramBytes: sum(memories.map(({ vramBytes }) => vramBytes)),
+        expiresAtMs: Math.max(
+          ...running.map(({ entry }) => (entry.inUse > 0 ? nowMs : entry.idleSinceMs) + entry.keepAliveMs),
+        ),
       }
     })
     .sort((a, b) => b.expiresAtMs - a.expiresAtMs)
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
 }

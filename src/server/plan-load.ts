@@ -1,18 +1,17 @@
 import type { Config } from '../config/index.ts'
-import type { EngineDevice, InstanceSpec } from '../engines/index.ts'
+import type { EngineName, InstanceSpec } from '../engines/index.ts'
 import { DroverError, type ModelOptions } from '../inference/index.ts'
 import { ollamaOnly } from '../models/index.ts'
-import { fitInstance } from '../placement/index.ts'
+import { confinementOf, fitInstance, type WorkerDevice } from '../placement/index.ts'
 import { type LoadPlan, type LoadWish, loadOptionsOf, type ResolvedModel } from '../routing/index.ts'
 
 const gib = 2 ** 30
 
 /** Ollama's default context by the devices' memory together: large machines get large contexts. */
-export function defaultContextLength(devices: readonly EngineDevice[], gpuOverheadBytes: number): number {
-  const vramBytes = devices.reduce(
-    (sum, device) => sum + Math.max(0, device.totalBytes - gpuOverheadBytes),
-    0,
-  )
+export function defaultContextLength(devices: readonly WorkerDevice[], gpuOverheadBytes: number): number {
+  const vramBytes = devices
+    .filter(({ kind }) => kind === 'gpu')
+    .reduce((sum, { memoryTotalBytes }) => sum + Math.max(0, memoryTotalBytes - gpuOverheadBytes), 0)
   if (vramBytes >= 47 * gib) return 262_144
   return vramBytes >= 23 * gib ? 32_768 : 4096
 }
@@ -22,10 +21,11 @@ export function wishOf(
   model: ResolvedModel,
   options: ModelOptions,
   config: Config,
-  devices: readonly EngineDevice[],
+  devices: readonly WorkerDevice[],
+  engine: EngineName,
 ): LoadWish {
   const { file, stored, capabilities } = model.description
-  const reason = ollamaOnly(file)
+  const reason = engine === 'ollama' ? undefined : ollamaOnly(file)
   if (reason) {
     throw new DroverError(
       'unsupported',
@@ -39,28 +39,50 @@ export function wishOf(
     key: model.key,
     modelName: stored.displayName,
     options: load,
-    plan: (budgetBytes) => {
+    plan: (budgetBytes, caps) => {
+      const byDefault = config.contextLength ?? defaultContextLength(devices, config.gpuOverheadBytes)
+      const slots = minOf(config.numParallel, caps.slots)
       const fitted = fitInstance({
         modelName: stored.displayName,
         shape: file.shape,
         budgetBytes,
         embedding,
-        wanted: { contextLength: load.contextLength, slots: config.numParallel },
-        defaultContextLength: config.contextLength ?? defaultContextLength(devices, config.gpuOverheadBytes),
+        wanted: { contextLength: load.contextLength, slots },
+        defaultContextLength: Math.min(byDefault, caps.contextLength ?? byDefault),
         kvCacheType: config.kvCacheType,
         batchSize: load.batchSize,
       })
       if (!fitted.ok) return fitted
-      const { contextLength, slots, memory } = fitted
-      return { ok: true, plan: { contextLength, slots, bytes: memory.totalBytes, options: load } }
+      const { contextLength, memory } = fitted
+      return {
+        ok: true,
+        plan: { contextLength, slots: fitted.slots, bytes: memory.totalBytes, options: load },
+      }
     },
-    spec: (plan, instanceId) => specOf(model, plan, instanceId, config),
+    spec: (plan, instanceId, deviceIds) => {
+      const chosen = devices.filter(({ id }) => deviceIds.includes(id))
+      return specOf(model, plan, instanceId, config, chosen)
+    },
   }
 }
 
-function specOf(model: ResolvedModel, plan: LoadPlan, instanceId: string, config: Config): InstanceSpec {
+function minOf(a: number | undefined, b: number | undefined): number | undefined {
+  if (a === undefined) return b
+  return b === undefined ? a : Math.min(a, b)
+}
+
+function specOf(
+  model: ResolvedModel,
+  plan: LoadPlan,
+  instanceId: string,
+  config: Config,
+  devices: readonly WorkerDevice[],
+): InstanceSpec {
   const { file, stored, capabilities } = model.description
-  const { batchSize, gpuLayers, mainGpu, useMmap, threads } = plan.options
+  const { batchSize, gpuLayers, useMmap, threads } = plan.options
+  const [device] = devices
+  const port = devices.length === 1 ? device?.settings.port : undefined
+  const onCpu = devices.every(({ kind }) => kind === 'cpu')
   return {
     id: instanceId,
     modelName: stored.displayName,
@@ -71,13 +93,14 @@ function specOf(model: ResolvedModel, plan: LoadPlan, instanceId: string, config
     contextLength: plan.contextLength,
     slots: plan.slots,
     embedding: !capabilities.includes('completion'),
-    gpuLayers: gpuLayers ?? 'auto',
+    gpuLayers: gpuLayers ?? (onCpu ? 0 : 'auto'),
+    ...confinementOf(devices),
+    ...(port !== undefined && { port }),
     flashAttention: config.flashAttention,
     kvCacheType: config.kvCacheType,
     // Always on: a request that forbids it is held to its context by its token limit, without a reload.
     contextShift: true,
     stallTimeoutMs: config.loadStallTimeoutMs,
-    ...(mainGpu !== undefined && { mainGpu }),
     ...(threads !== undefined && { threads }),
     ...(batchSize !== undefined && { batchSize }),
     ...(useMmap !== undefined && { useMmap }),

@@ -5,12 +5,6 @@ import type { FastifyInstance } from 'fastify'
 import { createApi } from '../api/index.ts'
 import { type Config, ollamaVersion } from '../config/index.ts'
 import { systemClock } from '../core/index.ts'
-import {
-  createEmbeddedEngine,
-  createLlamaCppEngine,
-  type Engine,
-  type EngineDevice,
-} from '../engines/index.ts'
 import { asDroverError } from '../inference/index.ts'
 import {
   createLlamaTools,
@@ -21,15 +15,10 @@ import {
   removeUnused,
 } from '../models/index.ts'
 import type { Logger } from '../observability/index.ts'
-import { createPool, createRouter, type Router } from '../routing/index.ts'
+import type { Router } from '../routing/index.ts'
 import { importDemoModel } from './demo.ts'
-import { chooseEngine } from './engine-choice.ts'
-import { createMemoryReader } from './memory.ts'
-import { wishOf } from './plan-load.ts'
 import { runDirPath, sweepRunDirs } from './run-dir.ts'
-
-/** Models loaded at once unless configured: Ollama's rule. */
-const modelsPerDevice = 3
+import { createWorker } from './worker.ts'
 
 export interface RunningServer {
   /** `http://127.0.0.1:11434` */
@@ -104,53 +93,6 @@ function toolFolders({ llamaServerPath, enginesDir }: Config) {
     join(enginesDir, 'llama.cpp', 'bin'),
   ]
   return { folders, path: process.env['PATH'] }
-}
-
-/** Engines, models in memory, and the way to them. */
-function createWorker(config: Config, store: ModelStore, runDir: string, log: Logger): Router {
-  // Begins now, while nothing is urgent, so that the first load need not wait for it.
-  const chosen = chooseEngine(enginesOf(config, runDir, log), log)
-  let devices: readonly EngineDevice[] = []
-  chosen.then(
-    ({ probe }) => {
-      devices = probe.devices
-    },
-    (error) => log.error({ reason: error.message }, 'no engine'),
-  )
-  const pool = createPool({
-    limits: {
-      get maxLoadedModels() {
-        return config.maxLoadedModels || modelsPerDevice * Math.max(1, devices.length)
-      },
-      maxWaiting: config.maxQueue,
-      maxQueuedPerInstance: config.maxQueue,
-    },
-    defaultKeepAliveMs: config.keepAliveMs,
-    engine: async () => (await chosen).engine,
-    memory: createMemoryReader(config.memoryLimitBytes, config.gpuOverheadBytes, () => devices),
-    clock: systemClock,
-    log,
-  })
-  return createRouter({
-    store,
-    pool,
-    ...(config.goTemplate !== undefined && { prefersGoTemplate: config.goTemplate }),
-    wishOf: async (model, options) => wishOf(model, options, config, (await chosen).probe.devices),
-    clock: systemClock,
-  })
-}
-
-function enginesOf(config: Config, runDir: string, log: Logger): Engine[] {
-  const llamaCpp = createLlamaCppEngine({
-    enginesDir: config.enginesDir,
-    runDir,
-    log: (message) => log.debug({ engine: 'llama.cpp' }, message),
-    ...(config.llamaServerPath !== undefined && { serverPath: config.llamaServerPath }),
-  })
-  const embedded = createEmbeddedEngine({ log: (message) => log.debug({ engine: 'embedded' }, message) })
-  if (config.engine === 'llama.cpp') return [llamaCpp]
-  if (config.engine === 'embedded') return [embedded]
-  return [llamaCpp, embedded]
 }
 
 async function listen(api: FastifyInstance, { host }: Config): Promise<string> {

@@ -122,6 +122,7 @@ function answerTo(
   { loaded, vocabulary, contextLength }: Running,
   signal: AbortSignal,
 ): unknown {
+  if (question.kind === 'ping') return true
   if (question.kind === 'tokenize') return vocabulary.tokenize(question.text, question.addSpecial)
   if (question.kind === 'detokenize') return vocabulary.detokenize(question.tokens as Token[])
   return embedAll(question.inputs, loaded, vocabulary, contextLength, signal)

@@ -43,11 +43,12 @@ export function createInstance(
   let nextId = 1
   let toldOfTypicalP = false
   let closing: Promise<void> | undefined
+  let killed: string | undefined
   let hurry: (() => void) | undefined
 
   child.on('message', receive)
   const exited = processExited.then((end): InstanceExit => {
-    const exit: InstanceExit = closing ? { kind: 'closed', reason: end.reason } : end
+    const exit = exitOf(end)
     const error = crashed(exit)
     queue.close(() => error)
     for (const id of readers.keys()) fail(id, error)
@@ -55,6 +56,11 @@ export function createInstance(
     if (exit.kind !== 'closed') log(`instance ${spec.id} of ${spec.modelName} ended: ${exit.reason}`)
     return exit
   })
+
+  function exitOf(end: InstanceExit): InstanceExit {
+    if (closing) return { kind: 'closed', reason: end.reason }
+    return killed === undefined ? end : { kind: 'hung', reason: killed }
+  }
 
   function send(message: ToChild): void {
     // A process that has just died takes no message; its exit answers all who wait.
@@ -202,12 +208,25 @@ export function createInstance(
     tokenize: (text, { addSpecial }) => ask({ kind: 'tokenize', text, addSpecial }),
     detokenize: (tokens) => ask({ kind: 'detokenize', tokens: [...tokens] }),
     load: queue.load,
+    ping: async (signal) => {
+      await Promise.race([ask({ kind: 'ping' }), aborted(signal)])
+    },
+    kill(reason) {
+      killed ??= reason
+      child.kill('SIGKILL')
+    },
     close({ drainMs = 0 } = {}) {
       hurry?.()
       closing ??= shutDown(drainMs)
       return closing
     },
   }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
 }
 
 function crashed(exit: InstanceExit): DroverError {

@@ -19,7 +19,11 @@ export async function launch(
     )
   }
   let alive: () => void = () => undefined
-  const engineProcess = startProcess('child', { deviceIndex: spec.mainGpu, onOutput: () => alive() })
+  const engineProcess = startProcess('child', {
+    env: spec.env,
+    cores: spec.cores,
+    onOutput: () => alive(),
+  })
   const stop = new AbortController()
   const onAbort = () => stop.abort(signal.reason)
   signal.addEventListener('abort', onAbort, { once: true })
@@ -72,7 +76,11 @@ function untilReady(
         reject(new DroverError(code, `the engine died while loading ${spec.modelName}: ${reason}`)),
       )
     })
-    const message: ToChild = { type: 'load', spec, threads: spec.threads ?? defaultThreads() }
+    const message: ToChild = {
+      type: 'load',
+      spec,
+      threads: spec.threads ?? spec.cores?.length ?? defaultThreads(),
+    }
     // A process that could not start, or died at once, has an exit that says so.
     child.send(message, () => undefined)
   })

@@ -65,7 +65,7 @@ export async function loadModel(
 }
 
 /** `{ 'a.b': 1 }` as `{ a: { b: 1 } }`, which is how the library has metadata. */
-function nested(flat: Readonly<Record<string, string | number>>): object {
+export function nested(flat: Readonly<Record<string, string | number>>): object {
   const root: Record<string, unknown> = {}
   for (const [key, value] of Object.entries(flat)) {
     const path = key.split('.')

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { EngineDevice, EngineProbe } from '../contract.ts'
-import { startProcess } from './process.ts'
+import { onlyDevice, startProcess } from './process.ts'
 import type { Discovery } from './protocol.ts'
 
 /** Looking for devices may take a driver's start; longer is a hang. */
@@ -36,7 +36,9 @@ async function devicesOf({ devices, totalBytes, freeBytes }: Discovery): Promise
 }
 
 async function discover(deviceIndex?: number): Promise<Discovery> {
-  const { child, exited, output } = startProcess('discover', { deviceIndex })
+  const { child, exited, output } = startProcess('discover', {
+    env: deviceIndex === undefined ? undefined : onlyDevice(deviceIndex, process.env),
+  })
   const timer = setTimeout(() => child.kill('SIGKILL'), probeTimeoutMs)
   const found = new Promise<Discovery>((resolve) => {
     child.once('message', (message) => resolve(message as Discovery))

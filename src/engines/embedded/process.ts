@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { InstanceExit } from '../contract.ts'
+import { pinned } from '../process/index.ts'
 import { memoryWords } from './memory-words.ts'
 
 /** The last of what a process wrote, for the reason of its end. */
@@ -16,21 +17,29 @@ export interface EngineProcess {
   output(): string
 }
 
+interface ProcessOptions {
+  env?: Readonly<Record<string, string>> | undefined
+  cores?: readonly number[] | undefined
+  onOutput?: () => void
+}
+
 /**
  * Starts one of this folder's programs in a process of its own, with a channel for structured messages.
- * `deviceIndex` leaves it only that GPU to see.
+ * `env` comes on top of Drover's environment; `cores` are those it is held to.
  */
 export function startProcess(
   program: 'child' | 'discover',
-  { deviceIndex, onOutput }: { deviceIndex?: number | undefined; onOutput?: () => void } = {},
+  { env, cores, onOutput }: ProcessOptions = {},
 ): EngineProcess {
   const killsBefore = memoryKills()
+  const command = pinned([process.execPath, '--disable-warning=ExperimentalWarning'], cores)
+  const [execPath = process.execPath, ...execArgv] = command
   const child = fork(fileURLToPath(new URL(`./${program}.ts`, import.meta.url)), [], {
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    execArgv: ['--disable-warning=ExperimentalWarning'],
-    env:
-      deviceIndex === undefined ? process.env : { ...process.env, ...onlyDevice(deviceIndex, process.env) },
+    execPath,
+    execArgv,
+    env: { ...process.env, ...env },
   })
   let output = ''
   child.stderr?.on('data', (data) => {
@@ -48,7 +57,7 @@ export function startProcess(
 }
 
 /** The settings by which CUDA and Vulkan show one device of those they would show. */
-export function onlyDevice(index: number, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+export function onlyDevice(index: number, env: NodeJS.ProcessEnv): Record<string, string> {
   const names = ['CUDA_VISIBLE_DEVICES', 'GGML_VK_VISIBLE_DEVICES']
   return Object.fromEntries(names.map((name) => [name, env[name]?.split(',')[index] ?? String(index)]))
 }

@@ -18,6 +18,7 @@ export type Question =
   | { kind: 'tokenize'; text: string; addSpecial: boolean }
   | { kind: 'detokenize'; tokens: number[] }
   | { kind: 'embed'; inputs: (string | number[])[] }
+  | { kind: 'ping' }
 
 /** Drover to the instance's process. `id` is of the request, unique among those that run. */
 export type ToChild =

@@ -47,15 +47,21 @@ export function createInstance(server: RunningServer): EngineInstance {
   const { spec, client, process: child } = server
   const queue = createSlotQueue(server.slots)
   let closing: Promise<void> | undefined
+  let killed: string | undefined
   let hurry: (() => void) | undefined
 
   const exited = server.explainExit().then(async (exit): Promise<InstanceExit> => {
-    const how: InstanceExit = closing ? { kind: 'closed', reason: exit.reason } : exit
+    const how = exitOf(exit)
     queue.close(() => crashed(how))
     if (how.kind !== 'closed') server.log(`instance ${spec.id} of ${spec.modelName} ended: ${how.reason}`)
     await client.close()
     return how
   })
+
+  function exitOf(exit: InstanceExit): InstanceExit {
+    if (closing) return { kind: 'closed', reason: exit.reason }
+    return killed === undefined ? exit : { kind: 'hung', reason: killed }
+  }
 
   const crashed = (exit: InstanceExit) =>
     new DroverError(
@@ -187,6 +193,15 @@ export function createInstance(server: RunningServer): EngineInstance {
     },
 
     load: queue.load,
+
+    async ping(signal) {
+      await client.json('GET', '/health', undefined, signal)
+    },
+
+    kill(reason) {
+      killed ??= reason
+      child.signal('SIGKILL')
+    },
 
     close({ drainMs = 0 } = {}) {
       hurry?.()

@@ -78,12 +78,9 @@ describe('the launch line', () => {
     expect(line({ ...newServer, devices: [gpu] })).not.toMatch(/gpu-layers|--fit/)
   })
 
-  it('keeps off the GPUs altogether with no layers, and on one with a main GPU', () => {
+  it('keeps off the GPUs altogether with no layers', () => {
     expect(line({ ...newServer, devices: [gpu] }, { gpuLayers: 0 })).toContain(
       '--n-gpu-layers 0 --device none --fit off',
-    )
-    expect(line(newServer, { gpuLayers: 12, mainGpu: 1 })).toContain(
-      '--n-gpu-layers 12 --split-mode none --main-gpu 1',
     )
   })
 

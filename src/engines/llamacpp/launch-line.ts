@@ -69,7 +69,6 @@ function devices(spec: InstanceSpec, server: ServerFacts): string[] {
     // Without layers a GPU would still get compute buffers.
     if (spec.gpuLayers === 0 && server.flags.has('--device')) args.push('--device', 'none')
   }
-  if (spec.mainGpu !== undefined) args.push('--split-mode', 'none', '--main-gpu', String(spec.mainGpu))
   // With the layers given, or no GPU, nothing is left to fit, and fitting reads the model's header once more.
   const nothingToFit = spec.gpuLayers !== 'auto' || server.devices.length === 0
   if (nothingToFit && server.flags.has('--fit')) args.push('--fit', 'off')

@@ -92,17 +92,17 @@ async function start(
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const socketPath = join(folder, 'engine.sock')
   const endpoint: Endpoint =
-    server.unixSockets && Buffer.byteLength(socketPath) <= longestSocketPath
+    server.unixSockets && spec.port === undefined && Buffer.byteLength(socketPath) <= longestSocketPath
       ? { socketPath }
-      : { port: await freePort() }
+      : { port: await (spec.port === undefined ? freePort() : portFrom(spec.port)) }
   const apiKey = randomHex(32)
-  const env: NodeJS.ProcessEnv = { ...process.env, GGML_NO_BACKTRACE: '1' }
+  const env: NodeJS.ProcessEnv = { ...process.env, GGML_NO_BACKTRACE: '1', ...spec.env }
   for (const name of ownedVariables) delete env[name]
   const apiKeyFile = server.apiKeyFromEnvironment ? undefined : join(folder, 'api-key')
   if (apiKeyFile) await writeFile(apiKeyFile, `${apiKey}\n`, { mode: 0o600 })
   else env['LLAMA_API_KEY'] = apiKey
 
-  const threads = spec.threads ?? defaultThreads()
+  const threads = spec.threads ?? spec.cores?.length ?? defaultThreads()
   const args = launchLine(spec, server, {
     endpoint,
     threads,
@@ -115,6 +115,7 @@ async function start(
     file: server.path,
     args,
     env,
+    cores: spec.cores,
     removePaths: [folder],
     onOutput: (chunk) => log.append(chunk),
   })
@@ -134,11 +135,26 @@ async function start(
   }
 }
 
-function freePort(): Promise<number> {
+/** The first free one from a port on: the device's own, or, when another instance has that, one of the next. */
+async function portFrom(first: number): Promise<number> {
+  for (let port = first; port < first + mostPortAttempts; port++) {
+    try {
+      return await freePort(port)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    }
+  }
+  throw new DroverError(
+    'load_failed',
+    `ports ${first} to ${first + mostPortAttempts - 1} of 127.0.0.1 are all taken: give the device another port`,
+  )
+}
+
+function freePort(wanted = 0): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer()
     server.on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
+    server.listen(wanted, '127.0.0.1', () => {
       const address = server.address()
       server.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
     })
@@ -252,7 +268,7 @@ async function serve(
     explainExit: async () => {
       const { kind, reason } = await started.report('running')
       await started.removed
-      return { kind: kind === 'out_of_memory' ? kind : 'crashed', reason }
+      return { kind: kind === 'out_of_memory' || kind === 'device_lost' ? kind : 'crashed', reason }
     },
     log: context.log,
   })

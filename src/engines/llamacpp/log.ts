@@ -55,13 +55,16 @@ export function lacksPooling(log: string): boolean {
 }
 
 export interface LoggedFailure {
-  kind: 'out_of_memory' | 'address_in_use' | 'other'
+  kind: 'out_of_memory' | 'address_in_use' | 'device_lost' | 'other'
   /** The engine's own words; absent where it said nothing about it. */
   words?: string
 }
 
 const outOfMemory =
   /out of memory|insufficient memory|failed to allocate|unable to allocate|cudaMalloc failed|OutOf(Device|Host)Memory|bad_alloc|cannot allocate memory/i
+/** What CUDA, HIP, Vulkan and Level Zero say when the card itself has failed or gone. */
+const deviceLost =
+  /DeviceLost|DEVICE_LOST|device (?:is )?lost|GPU is lost|fallen off the bus|uncorrectable ECC|no CUDA-capable device|no (?:ROCm|HIP)-capable device|unspecified launch failure|hardware (?:failure|error)|hipErrorNoDevice|device kernel image is invalid|GPU requires reset/i
 const addressInUse = /couldn't bind|address already in use/i
 const crash =
   /error loading model: *(.*)|(.*(?:GGML_ASSERT|GGML_ABORT|what\(\):|CUDA error|[Ss]egmentation fault).*)/
@@ -77,6 +80,8 @@ export function findFailure(log: string, loading: boolean): LoggedFailure {
   if (memory) return { kind: 'out_of_memory', words: memory }
   const address = lines.find((line) => addressInUse.test(line))
   if (address) return { kind: 'address_in_use', words: address }
+  const device = lines.find((line) => deviceLost.test(line))
+  if (device) return { kind: 'device_lost', words: device }
   for (const line of lines) {
     const match = crash.exec(line)
     if (match) return { kind: 'other', words: match[1] ?? match[2] ?? line }

@@ -1,2 +1,3 @@
+export { pinned } from './pin.ts'
 export { type GuardedProcess, type ProcessExit, spawnGuarded } from './spawn.ts'
 export { defaultThreads } from './threads.ts'

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DroverError } from '../../inference/index.ts'
 import { startGuardian } from './guardian.ts'
+import { pinned } from './pin.ts'
 
 export interface ProcessExit {
   code: number | null
@@ -30,11 +31,14 @@ export function spawnGuarded(options: {
   file: string
   args: readonly string[]
   env?: NodeJS.ProcessEnv
+  /** Cores that it and all that it starts are held to; see `pinned`. */
+  cores?: readonly number[] | undefined
   removePaths: readonly string[]
   onOutput(chunk: Buffer): void
 }): GuardedProcess {
   const guardian = startGuardian(options.removePaths)
-  const child = spawn('/bin/sh', ['-c', launcher, options.file, ...options.args], {
+  const [file, ...args] = pinned([options.file, ...options.args], options.cores)
+  const child = spawn('/bin/sh', ['-c', launcher, file ?? '', ...args], {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     ...(options.env && { env: options.env }),

@@ -1,88 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { DroverError } from '../../inference/index.ts'
-import {
-  createLifecycle,
-  ended,
-  keepAlive,
-  launched,
-  launchFailed,
-  release,
-  request,
-  settle,
-  withdraw,
-} from './decide.ts'
-import type { Effect, LifecycleState, LoadOptions, LoadWish } from './state.ts'
-
-const gib = 2 ** 30
-const minute = 60_000
-
-function wish(key: string, bytes: number, options: LoadOptions = {}): LoadWish {
-  return {
-    key,
-    modelName: key,
-    options,
-    plan: (budgetBytes) =>
-      bytes <= budgetBytes
-        ? { ok: true, plan: { contextLength: options.contextLength ?? 4096, slots: 2, bytes, options } }
-        : { ok: false, message: `${key} needs ${bytes} of ${budgetBytes}` },
-    spec: () => {
-      throw new Error('the lifecycle starts nothing by itself')
-    },
-  }
-}
-
-/** A machine with a lifecycle on it: launches end when told to. */
-function machine(totalBytes: number, maxLoadedModels = 3) {
-  const state = createLifecycle({ maxLoadedModels, maxWaiting: 4, maxQueuedPerInstance: 4 })
-  let nowMs = 0
-  const step = (): Effect[] => {
-    const memory = () => {
-      const taken = [...state.entries.values()].reduce(
-        (sum, e) => sum + (e.phase === 'loading' ? 0 : e.bytes),
-        0,
-      )
-      return { limitBytes: totalBytes, availableBytes: totalBytes - taken }
-    }
-    return settle(state, { nowMs, memory }, 5 * minute)
-  }
-  const load = (entryId: number) => {
-    const entry = state.entries.get(entryId)
-    launched(state, entryId, { nowMs, bytes: 0, slots: 2, contextLength: entry?.plan.contextLength ?? 0 })
-    return step()
-  }
-  return {
-    state,
-    step,
-    load,
-    ask: (wished: LoadWish) => ({ waiterId: request(state, wished), effects: step() }),
-    pass: (ms: number) => {
-      nowMs += ms
-      return step()
-    },
-    release: (entryId: number) => {
-      release(state, entryId, nowMs)
-      return step()
-    },
-    end: (entryId: number, crash?: string) => {
-      const comesBack = ended(state, entryId, nowMs, crash)
-      return { comesBack, effects: step() }
-    },
-    now: () => nowMs,
-  }
-}
-
-const launchOf = (effects: Effect[]) => effects.find((effect) => effect.type === 'launch')
-const only = <T extends Effect['type']>(effects: Effect[], type: T) =>
-  effects.filter((effect): effect is Extract<Effect, { type: T }> => effect.type === type)
-
-function loaded(m: ReturnType<typeof machine>, wished: LoadWish): number {
-  const launch = launchOf(m.ask(wished).effects)
-  if (!launch) throw new Error('nothing was launched')
-  m.load(launch.entryId)
-  m.release(launch.entryId)
-  return launch.entryId
-}
+import { keepAlive, launchFailed, withdraw } from './decide.ts'
+import type { Effect, LifecycleState } from './state.ts'
+import { gib, launchOf, loaded, machine, minute, only, room, wish } from './testing.ts'
 
 describe('the lifecycle of models', () => {
   it('starts one load for all who wait for the model, and grants them together', () => {
@@ -244,9 +165,10 @@ describe('whatever happens, in any order', () => {
 
   it('memory is never promised twice, no instance is double-booked, and everybody is served in the end', () => {
     fc.assert(
-      fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
+      fc.property(fc.integer({ min: 1, max: 3 }), fc.array(action, { maxLength: 60 }), (count, actions) => {
         const total = 4 * gib
-        const m = machine(total, 3)
+        const rooms = Array.from({ length: count }, (_, index) => room(`device${index}`, total))
+        const m = machine(rooms, 3)
         const held: number[] = []
         const waiting = new Set<number>()
         const take = (effects: Effect[]) => {
@@ -258,11 +180,15 @@ describe('whatever happens, in any order', () => {
             }
             if (effect.type === 'reject') waiting.delete(effect.waiterId)
           }
-          const bytes = [...m.state.entries.values()].reduce((sum, entry) => sum + entry.bytes, 0)
-          expect(bytes).toBeLessThanOrEqual(total)
-          expect(m.state.entries.size).toBeLessThanOrEqual(3)
-          const keys = [...m.state.entries.values()].map((entry) => entry.key)
-          expect(new Set(keys).size).toBe(keys.length)
+          const entries = [...m.state.entries.values()]
+          for (const { id } of rooms) {
+            const here = entries.filter(({ shares }) => shares.some(({ deviceId }) => deviceId === id))
+            expect(here.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThanOrEqual(total)
+            const keys = here.map(({ key }) => key)
+            expect(new Set(keys).size, 'one copy of a model a device').toBe(keys.length)
+          }
+          for (const entry of entries) expect(entry.busy).toBeLessThanOrEqual(entry.plan.slots)
+          expect(new Set(entries.map(({ key }) => key)).size).toBeLessThanOrEqual(3)
         }
         for (const act of actions) apply(m, act, held, waiting, take)
         drain(m, held, waiting, take)

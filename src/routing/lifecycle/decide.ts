@@ -1,45 +1,38 @@
 /**
- * The lifecycle of models: who is loaded, who waits, who has to go. Facts in, effects out; no I/O, no timers.
- * `settle` is run after every event and brings the state to rest.
- *
- * The rules, in order, for each waiting request (oldest first):
- * 1. its model is ready and compatible: granted;
- * 2. its model is loading: it waits for that load, whoever asked for it;
- * 3. its model is ready but incompatible (a larger context is wanted): no new request gets in, it closes when idle;
- * 4. its model crashes again and again: it waits for the back-off, or is refused with the reason;
- * 5. there is room: the load starts; else the models whose eviction costs least are closed as they become idle;
- * 6. not even an empty machine would have room: refused with what would fit.
- * A request blocked by 5 keeps later ones from starting loads, so that small models cannot starve a large one.
+ * What happens to the instances and to those who wait for them, one function an event. After every event `settle`
+ * brings the state to rest and says what has to be done. No I/O, no timers.
  */
 import { DroverError } from '../../inference/index.ts'
-import { evictionCostMs } from './eviction.ts'
-import { recordCrash, restartVerdict } from './restart.ts'
-import type {
-  Effect,
-  Entry,
-  LifecycleFacts,
-  LifecycleLimits,
-  LifecycleState,
-  LoadOptions,
-  LoadWish,
-  MemoryFacts,
-} from './state.ts'
+import { lowerCaps } from './caps.ts'
+import { liesOn } from './place.ts'
+import { afterProbe, isDeviceFault, quarantine, recordDeviceCrash, setLost } from './quarantine.ts'
+import { recordCrash } from './restart.ts'
+import type { Effect, Entry, LifecycleLimits, LifecycleState, LoadWish } from './state.ts'
 
 export function createLifecycle(limits: LifecycleLimits): LifecycleState {
-  return { nextId: 1, entries: new Map(), waiters: [], crashes: new Map(), limits, closed: false }
+  return {
+    nextId: 1,
+    entries: new Map(),
+    waiters: [],
+    crashes: new Map(),
+    caps: new Map(),
+    devices: new Map(),
+    limits,
+    closed: false,
+  }
 }
 
-/** Queues a request. Throws `busy` when too many wait already, `shutting_down` at the end of the server's life. */
-export function request(state: LifecycleState, wish: LoadWish): number {
+/**
+ * Queues a request; `slotless` ones only need the model loaded. Throws `busy` when too many wait already,
+ * `shutting_down` at the end of the server's life.
+ */
+export function request(state: LifecycleState, wish: LoadWish, slotless = false): number {
   if (state.closed) throw new DroverError('shutting_down', 'the server is shutting down')
-  const entry = findEntry(state, wish.key)
-  const waitsForLoad = !(entry && serves(entry, wish))
-  const full = waitsForLoad
-    ? state.waiters.length >= state.limits.maxWaiting
-    : entry.inUse >= entry.plan.slots + state.limits.maxQueuedPerInstance
-  if (full) throw new DroverError('busy', 'server busy, please try again.  maximum pending requests exceeded')
+  if (state.waiters.length >= state.limits.maxWaiting) {
+    throw new DroverError('busy', 'server busy, please try again.  maximum pending requests exceeded')
+  }
   const id = state.nextId++
-  state.waiters.push({ id, wish })
+  state.waiters.push({ id, wish, slotless })
   return id
 }
 
@@ -62,10 +55,17 @@ export function launched(
   // An engine that gives less than it was asked for must not be asked again by every request.
   const contextLength = Math.max(seen.contextLength, entry.plan.contextLength)
   entry.plan = { ...entry.plan, slots: seen.slots, contextLength }
-  if (seen.bytes > 0) entry.bytes = seen.bytes
+  if (seen.bytes > 0) {
+    const scale = seen.bytes / Math.max(1, entry.bytes)
+    entry.shares = entry.shares.map(({ deviceId, bytes }) => ({ deviceId, bytes: bytes * scale }))
+    entry.bytes = seen.bytes
+  }
 }
 
-/** A launch failed: everybody who waited for this load hears why. */
+/**
+ * A launch failed. One that ran out of memory is tried again with less, as long as there is less; otherwise everybody
+ * who waited for this load hears why, unless the model runs elsewhere.
+ */
 export function launchFailed(
   state: LifecycleState,
   entryId: number,
@@ -75,242 +75,115 @@ export function launchFailed(
   const entry = state.entries.get(entryId)
   if (!entry) return []
   state.entries.delete(entryId)
-  if (error.code === 'engine_crashed') {
-    state.crashes.set(entry.key, recordCrash(state.crashes.get(entry.key), nowMs, error.message))
-  }
+  giveUpReplacing(state, entryId)
+  // A launch on a lost device was ended with it: those who wait are served elsewhere.
+  if (entry.shares.some(({ deviceId }) => state.devices.get(deviceId)?.lost)) return []
+  if (error.code === 'insufficient_memory' && capAfter(state, entry)) return []
+  if (error.code === 'engine_crashed') recordUnaskedEnd(state, entry, nowMs, error.message)
+  const runs = [...state.entries.values()].some(({ key, phase }) => key === entry.key && phase !== 'closing')
+  // A further copy that does not come up is no reason to refuse what the others will serve.
+  if (runs) return []
   const losers = state.waiters.filter((waiter) => waiter.wish.key === entry.key)
   state.waiters = state.waiters.filter((waiter) => waiter.wish.key !== entry.key)
   return losers.map((waiter) => ({ type: 'reject', waiterId: waiter.id, error }))
 }
 
-/** An instance has ended. `crash` is the reason when nobody asked it to; true is returned when it should come back. */
-export function ended(state: LifecycleState, entryId: number, nowMs: number, crash?: string): boolean {
+/** How an instance ended that nobody asked to. */
+export interface UnaskedEnd {
+  kind: 'out_of_memory' | 'crashed' | 'hung' | 'device_lost'
+  reason: string
+}
+
+/** An instance has ended; true is returned when it should come back. */
+export function ended(state: LifecycleState, entryId: number, nowMs: number, end?: UnaskedEnd): boolean {
   const entry = state.entries.get(entryId)
   if (!entry) return false
   state.entries.delete(entryId)
-  if (crash === undefined || entry.phase === 'closing') return false
-  state.crashes.set(entry.key, recordCrash(state.crashes.get(entry.key), nowMs, crash))
+  giveUpReplacing(state, entryId)
+  if (end === undefined || entry.phase === 'closing') {
+    // The next load may find more room than the one that ran out of it.
+    if (![...state.entries.values()].some(({ key }) => key === entry.key)) state.caps.delete(entry.key)
+    return entry.stale && entry.replacedBy === 0
+  }
+  if (end.kind === 'out_of_memory') capAfter(state, entry)
+  recordUnaskedEnd(state, entry, nowMs, end.reason)
+  if (end.kind === 'device_lost') {
+    for (const { deviceId } of entry.shares) setQuarantine(state, deviceId, nowMs, end.reason)
+  }
   return entry.inUse > 0 || entry.keepAliveMs > nowMs - entry.idleSinceMs
 }
 
 /** A request is done with an instance. */
-export function release(state: LifecycleState, entryId: number, nowMs: number): void {
+export function release(state: LifecycleState, entryId: number, nowMs: number, slotless = false): void {
   const entry = state.entries.get(entryId)
   if (!entry) return
   entry.inUse--
+  if (!slotless) entry.busy--
   if (entry.inUse === 0) entry.idleSinceMs = nowMs
 }
 
 /** How long to keep a model from its last request on; applies to what is loaded or loading under this key. */
 export function keepAlive(state: LifecycleState, key: string, keepAliveMs: number): void {
-  const entry = findEntry(state, key)
-  if (entry) entry.keepAliveMs = keepAliveMs
+  for (const entry of state.entries.values()) if (entry.key === key) entry.keepAliveMs = keepAliveMs
 }
 
-/** Brings the state to rest: grants, loads, evictions, expiries, refusals. */
-export function settle(state: LifecycleState, facts: LifecycleFacts, defaultKeepAliveMs: number): Effect[] {
-  const effects: Effect[] = []
-  // Who has to make room follows from who waits now; a waiter that has gone no longer sends anybody away.
-  for (const entry of state.entries.values()) entry.retiring = false
-  // Those who wait are served before idle models are let go: one of them may want just that model.
-  let blocked = false
-  let wakeAtMs = Number.POSITIVE_INFINITY
-  const stillWaiting = []
-  for (const waiter of state.waiters) {
-    const outcome = serve(state, waiter.wish, facts, blocked, effects, defaultKeepAliveMs)
-    if (outcome.type === 'grant') {
-      outcome.entry.inUse++
-      effects.push({ type: 'grant', waiterId: waiter.id, entryId: outcome.entry.id })
-    } else if (outcome.type === 'reject') {
-      effects.push({ type: 'reject', waiterId: waiter.id, error: outcome.error })
-    } else {
-      stillWaiting.push(waiter)
-      blocked ||= outcome.blocks
-      wakeAtMs = Math.min(wakeAtMs, outcome.untilMs ?? Number.POSITIVE_INFINITY)
-    }
-  }
-  state.waiters = stillWaiting
+/** Every instance of a model is to be replaced by a new one, one after the other; how many they are is returned. */
+export function restart(state: LifecycleState, key: string): number {
+  const entries = [...state.entries.values()].filter((entry) => entry.key === key && entry.phase === 'ready')
+  for (const entry of entries) entry.stale = true
+  state.crashes.delete(key)
+  state.caps.delete(key)
+  return entries.length
+}
+
+/** The sensors say that a device is lost, with the reason, or that it is there (again). */
+export function deviceLost(
+  state: LifecycleState,
+  deviceId: string,
+  nowMs: number,
+  reason: string | undefined,
+): void {
+  const record = state.devices.get(deviceId)
+  if (reason === undefined && !record?.lost) return
+  if (reason !== undefined && record?.lost) return
+  state.devices.set(deviceId, setLost(record, nowMs, reason))
+}
+
+/** A probe of a quarantined device has ended. */
+export function probed(state: LifecycleState, deviceId: string, nowMs: number, works: boolean): void {
+  const record = state.devices.get(deviceId)
+  if (record?.untilMs !== undefined) state.devices.set(deviceId, afterProbe(record, nowMs, works))
+}
+
+function capAfter(state: LifecycleState, entry: Entry): boolean {
+  const caps = lowerCaps(entry.plan)
+  if (caps) state.caps.set(entry.key, caps)
+  return caps !== undefined
+}
+
+function recordUnaskedEnd(state: LifecycleState, entry: Entry, nowMs: number, reason: string): void {
+  state.crashes.set(entry.key, recordCrash(state.crashes.get(entry.key), nowMs, reason))
+  // Of an instance on several devices nobody knows which one failed.
+  const [share, ...more] = entry.shares
+  if (!share || more.length > 0) return
+  const record = recordDeviceCrash(state.devices.get(share.deviceId), { atMs: nowMs, key: entry.key, reason })
+  state.devices.set(share.deviceId, record)
+  const runsElsewhere = (key: string) =>
+    [...state.entries.values()].some(
+      (other) => other.key === key && other.phase === 'ready' && !liesOn(other, share.deviceId),
+    )
+  if (isDeviceFault(record, runsElsewhere)) setQuarantine(state, share.deviceId, nowMs, reason)
+}
+
+function setQuarantine(state: LifecycleState, deviceId: string, nowMs: number, reason: string): void {
+  state.devices.set(deviceId, quarantine(state.devices.get(deviceId), nowMs, reason))
+}
+
+/** What was to take a stale entry's place does not work: the one that does stays. */
+function giveUpReplacing(state: LifecycleState, entryId: number): void {
   for (const entry of state.entries.values()) {
-    if (entry.phase !== 'ready' || entry.inUse > 0) continue
-    const expiresAtMs = entry.idleSinceMs + entry.keepAliveMs
-    if (entry.retiring) close(entry, 'evicted', effects)
-    else if (expiresAtMs <= facts.nowMs) close(entry, 'expired', effects)
-    else wakeAtMs = Math.min(wakeAtMs, expiresAtMs)
+    if (entry.replacedBy !== entryId || entry.phase === 'closing') continue
+    entry.stale = false
+    delete entry.replacedBy
   }
-  if (wakeAtMs !== Number.POSITIVE_INFINITY) effects.push({ type: 'wake', atMs: wakeAtMs })
-  return effects
-}
-
-type Outcome =
-  | { type: 'grant'; entry: Entry }
-  | { type: 'reject'; error: DroverError }
-  | { type: 'wait'; blocks: boolean; untilMs?: number }
-
-function serve(
-  state: LifecycleState,
-  wish: LoadWish,
-  facts: LifecycleFacts,
-  blocked: boolean,
-  effects: Effect[],
-  defaultKeepAliveMs: number,
-): Outcome {
-  const entry = findEntry(state, wish.key)
-  if (entry?.phase === 'ready' && !entry.retiring && compatible(entry, wish.options))
-    return { type: 'grant', entry }
-  if (entry) {
-    if (entry.phase === 'ready') {
-      entry.retiring = true
-      if (entry.inUse === 0) close(entry, 'reload', effects)
-    }
-    return { type: 'wait', blocks: false }
-  }
-  const restart = restartVerdict(state.crashes.get(wish.key), facts.nowMs)
-  if (restart.verdict === 'wait') return { type: 'wait', blocks: false, untilMs: restart.untilMs }
-  if (restart.verdict === 'refuse')
-    return { type: 'reject', error: crashLoopError(wish, restart, facts.nowMs) }
-  if (blocked) return { type: 'wait', blocks: true }
-  return startOrMakeRoom(state, wish, facts, effects, defaultKeepAliveMs)
-}
-
-function startOrMakeRoom(
-  state: LifecycleState,
-  wish: LoadWish,
-  facts: LifecycleFacts,
-  effects: Effect[],
-  defaultKeepAliveMs: number,
-): Outcome {
-  const running = [...state.entries.values()]
-  const memory = facts.memory()
-  const fitted = wish.plan(budgetBytes(running, memory))
-  if (fitted.ok && running.length < state.limits.maxLoadedModels) {
-    const entry: Entry = {
-      id: state.nextId++,
-      key: wish.key,
-      modelName: wish.modelName,
-      phase: 'loading',
-      plan: fitted.plan,
-      bytes: fitted.plan.bytes,
-      inUse: 0,
-      retiring: false,
-      keepAliveMs: defaultKeepAliveMs,
-      idleSinceMs: facts.nowMs,
-      startedAtMs: facts.nowMs,
-      loadMs: 0,
-    }
-    state.entries.set(entry.id, entry)
-    effects.push({ type: 'launch', entryId: entry.id, wish, plan: fitted.plan })
-    return { type: 'wait', blocks: false }
-  }
-  if (running.length === 0) {
-    return {
-      type: 'reject',
-      error: new DroverError('insufficient_memory', fitted.ok ? noRoom : fitted.message),
-    }
-  }
-  // What is leaving already may be enough.
-  const staying = running.filter((entry) => entry.phase !== 'closing' && !entry.retiring)
-  const victims = chooseVictims(state, staying, wish, memory, facts.nowMs)
-  for (const victim of victims) {
-    if (victim.phase !== 'ready') continue
-    victim.retiring = true
-    if (victim.inUse === 0) close(victim, 'evicted', effects)
-  }
-  return { type: 'wait', blocks: true }
-}
-
-const noRoom = 'no model may be loaded: the limit of loaded models is 0'
-
-/** The cheapest to lose of those that stay, as many as it takes; none when what is leaving frees enough. */
-function chooseVictims(
-  state: LifecycleState,
-  staying: Entry[],
-  wish: LoadWish,
-  memory: MemoryFacts,
-  nowMs: number,
-): Entry[] {
-  const byCost = staying
-    .map((entry) => ({ entry, costMs: costOf(entry, nowMs) }))
-    .sort((a, b) => a.costMs - b.costMs || a.entry.id - b.entry.id)
-    .map(({ entry }) => entry)
-  for (let count = 0; count <= byCost.length; count++) {
-    const left = byCost.slice(count)
-    if (left.length < state.limits.maxLoadedModels && wish.plan(budgetWithout(state, left, memory)).ok) {
-      return byCost.slice(0, count)
-    }
-  }
-  // Nothing would do, by estimate. The estimate may be wrong about what is freed, so the last word is had when
-  // the machine is empty.
-  return byCost
-}
-
-function costOf(entry: Entry, nowMs: number): number {
-  const idleMs = entry.inUse > 0 ? 0 : nowMs - entry.idleSinceMs
-  return evictionCostMs({
-    loadMs: Math.max(1, entry.loadMs),
-    idleMs,
-    pinned: entry.keepAliveMs === Number.POSITIVE_INFINITY,
-  })
-}
-
-/** Memory for one more model beside these: within the limit, and within what is free now less what loads take yet. */
-function budgetBytes(running: Entry[], memory: MemoryFacts): number {
-  const taken = sumBytes(running)
-  const stillGrowing = sumBytes(running.filter((entry) => entry.phase === 'loading'))
-  return Math.max(0, Math.min(memory.limitBytes - taken, memory.availableBytes - stillGrowing))
-}
-
-/** The budget once only `left` remain. */
-function budgetWithout(state: LifecycleState, left: Entry[], memory: MemoryFacts): number {
-  const leaving = [...state.entries.values()].filter((entry) => !left.includes(entry))
-  const availableBytes =
-    memory.availableBytes + sumBytes(leaving.filter((entry) => entry.phase !== 'loading'))
-  return budgetBytes(left, { ...memory, availableBytes })
-}
-
-function sumBytes(entries: Entry[]): number {
-  return entries.reduce((sum, entry) => sum + entry.bytes, 0)
-}
-
-function close(entry: Entry, reason: 'evicted' | 'expired' | 'reload', effects: Effect[]): void {
-  entry.phase = 'closing'
-  effects.push({ type: 'close', entryId: entry.id, reason })
-}
-
-function findEntry(state: LifecycleState, key: string): Entry | undefined {
-  for (const entry of state.entries.values()) if (entry.key === key) return entry
-  return undefined
-}
-
-function serves(entry: Entry, wish: LoadWish): boolean {
-  return entry.phase === 'ready' && !entry.retiring && compatible(entry, wish.options)
-}
-
-/** A larger context serves a smaller request; every other option that is asked for has to be the one in force. */
-function compatible(entry: Entry, wanted: LoadOptions): boolean {
-  if (wanted.contextLength !== undefined && wanted.contextLength > entry.plan.contextLength) return false
-  const has = entry.plan.options
-  return (
-    same(wanted.batchSize, has.batchSize) &&
-    same(wanted.gpuLayers, has.gpuLayers) &&
-    same(wanted.mainGpu, has.mainGpu) &&
-    same(wanted.useMmap, has.useMmap) &&
-    same(wanted.threads, has.threads)
-  )
-}
-
-function same<T>(wanted: T | undefined, has: T | undefined): boolean {
-  return wanted === undefined || wanted === has
-}
-
-function crashLoopError(
-  wish: LoadWish,
-  restart: { untilMs: number; crashes: number; reason: string },
-  nowMs: number,
-): DroverError {
-  const seconds = Math.max(1, Math.ceil((restart.untilMs - nowMs) / 1000))
-  return new DroverError(
-    'crash_loop',
-    `model "${wish.modelName}" keeps crashing: ${restart.crashes} times in the last 5 minutes, ` +
-      `last because: ${restart.reason}. The next try is in ${seconds} s`,
-  )
 }

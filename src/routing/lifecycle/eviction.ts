@@ -6,6 +6,8 @@ export interface EvictionFacts {
   idleMs: number
   /** Kept for ever by request. */
   pinned: boolean
+  /** Instances of the model that run, this one among them. */
+  replicas: number
 }
 
 /** A model idle for so long is half as likely to be wanted soon as one just used: Ollama's default keep-alive. */
@@ -13,9 +15,10 @@ const idleHalfMs = 5 * 60_000
 
 /**
  * What evicting a model is expected to cost, in milliseconds: the time to load it again, times the chance that it
- * is wanted soon, taken as `h / (h + idle)`. A pinned model costs infinitely much: it goes only after all others.
+ * is wanted soon, taken as `h / (h + idle)` and shared among its replicas. A pinned model costs infinitely much: it
+ * goes only after all others.
  */
 export function evictionCostMs(facts: EvictionFacts): number {
   if (facts.pinned) return Number.POSITIVE_INFINITY
-  return (facts.loadMs * idleHalfMs) / (idleHalfMs + facts.idleMs)
+  return (facts.loadMs * idleHalfMs) / (idleHalfMs + facts.idleMs) / facts.replicas
 }

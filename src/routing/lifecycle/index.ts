@@ -1,2 +1,3 @@
 export * from './decide.ts'
+export { settle } from './settle.ts'
 export * from './state.ts'

@@ -1,5 +1,6 @@
 import type { InstanceSpec } from '../../engines/index.ts'
 import type { DroverError } from '../../inference/index.ts'
+import type { DeviceRecord } from './quarantine.ts'
 import type { CrashRecord } from './restart.ts'
 
 /** Load-time options that a request or its model asks for; absent means that any value serves. */
@@ -21,40 +22,66 @@ export interface LoadPlan {
   options: LoadOptions
 }
 
-/** Works out how to load a model into `budgetBytes`, or says why it cannot be done. */
-export type Planner = (budgetBytes: number) => { ok: true; plan: LoadPlan } | { ok: false; message: string }
+/** What a model may take at most, learnt from loads that ran out of memory. */
+export interface LoadCaps {
+  slots?: number
+  contextLength?: number
+}
+
+/** Works out how to load a model into `budgetBytes` under `caps`, or says why it cannot be done. */
+export type Planner = (
+  budgetBytes: number,
+  caps: LoadCaps,
+) => { ok: true; plan: LoadPlan } | { ok: false; message: string }
 
 /** A request's wish for a running model. */
 export interface LoadWish {
-  /** Requests with the same key are served by the same instance: model file and adapters. */
+  /** Requests with the same key are served by the same instances: model file and adapters. */
   key: string
   modelName: string
   options: LoadOptions
   plan: Planner
-  /** What an instance is started with, once it is planned. */
-  spec: (plan: LoadPlan, instanceId: string) => InstanceSpec
+  /** What an instance is started with on these devices, once it is planned. */
+  spec: (plan: LoadPlan, instanceId: string, deviceIds: readonly string[]) => InstanceSpec
 }
 
-/** A request that waits for its model. */
+/** A request that waits for its model, or for a slot in it. */
 export interface Waiter {
   id: number
   wish: LoadWish
+  /** It runs nothing in the engine's slots: it loads the model, or counts tokens. */
+  slotless: boolean
 }
 
 export type Phase = 'loading' | 'ready' | 'closing'
 
-/** A model that is loaded, being loaded or being unloaded. */
+/** What an instance takes of one device. */
+export interface Share {
+  deviceId: string
+  bytes: number
+}
+
+/** An instance that is loaded, being loaded or being unloaded. */
 export interface Entry {
   id: number
   key: string
   modelName: string
+  wish: LoadWish
   phase: Phase
   plan: LoadPlan
   bytes: number
-  /** Requests that hold it, running or queued inside it. */
+  /** On which devices it lies. */
+  shares: readonly Share[]
+  /** Requests that hold it. */
   inUse: number
+  /** Those of them that run in a slot. */
+  busy: number
   /** Takes no new request: it closes as soon as nobody holds it. Worked out anew by every `settle`. */
   retiring: boolean
+  /** It is to be replaced by a new one; see `restart`. */
+  stale: boolean
+  /** The entry that takes a stale one's place; 0 when there is room only after it has gone. */
+  replacedBy?: number
   keepAliveMs: number
   idleSinceMs: number
   startedAtMs: number
@@ -68,38 +95,70 @@ export interface LifecycleState {
   /** In order of arrival. */
   waiters: Waiter[]
   crashes: Map<string, CrashRecord>
+  caps: Map<string, LoadCaps>
+  devices: Map<string, DeviceRecord>
   limits: LifecycleLimits
   /** No new loads: the server is going down. */
   closed: boolean
 }
 
 export interface LifecycleLimits {
+  /** Different models at once; their instances are limited by the devices. */
   maxLoadedModels: number
-  /** Most requests that wait for a model to load. */
+  /** Most requests that wait, for a load or for a slot. */
   maxWaiting: number
-  /** Most requests that hold one instance beyond its slots. */
-  maxQueuedPerInstance: number
+  /** Most requests at once on all instances of a device, by its id; else their slots are the limit. */
+  maxRequests?: ReadonlyMap<string, number>
 }
 
 /** What the world looks like at a decision. */
 export interface LifecycleFacts {
   nowMs: number
   /** Asked only where a load is decided: reading it costs more than the rest of a decision. */
-  memory: () => MemoryFacts
+  machine: () => MachineFacts
 }
 
-export interface MemoryFacts {
+/** The devices that instances can lie on, as they are right now. */
+export interface MachineFacts {
+  devices: readonly DeviceRoom[]
   /** Memory that models may take in all. */
   limitBytes: number
-  /** Memory free right now. */
+}
+
+/** One device's room. */
+export interface DeviceRoom {
+  id: string
+  /** Memory that instances may take of it in all. */
+  limitBytes: number
+  /** Free right now. */
   availableBytes: number
+  /** Devices of one pool (the CPUs of a host) share `availableBytes`. */
+  pool: string
+  /** Most instances at once. */
+  maxInstances: number
+  /** Most of them of one model. */
+  maxReplicas: number
+  /** In any unit, the same for all; among equally busy ones the fastest is taken. */
+  speed: number
+  /** Taken only where no other is left: the CPU of a machine with GPUs. */
+  fallback: boolean
+  /** Slowed down or in doubt: taken after the healthy ones. */
+  degraded: boolean
+  /** Whether a model that fits on no single device may be spread over this one and others. */
+  spreads: boolean
+  /** Whether the configuration and the request's options let this model in. */
+  accepts(wish: LoadWish): boolean
 }
 
 /** What has to be done next, in this order. */
 export type Effect =
-  | { type: 'launch'; entryId: number; wish: LoadWish; plan: LoadPlan }
-  | { type: 'close'; entryId: number; reason: 'evicted' | 'expired' | 'reload' }
+  | { type: 'launch'; entryId: number; wish: LoadWish; plan: LoadPlan; deviceIds: readonly string[] }
+  | { type: 'close'; entryId: number; reason: CloseReason }
   | { type: 'grant'; waiterId: number; entryId: number }
   | { type: 'reject'; waiterId: number; error: DroverError }
+  /** See whether a quarantined device works again, and tell `probed`. */
+  | { type: 'probe'; deviceId: string }
   /** Decide again at this time at the latest. */
   | { type: 'wake'; atMs: number }
+
+export type CloseReason = 'evicted' | 'expired' | 'reload' | 'restart' | 'device_lost'

@@ -1,0 +1,2 @@
+export { type CpuPart, cpuDevices } from './devices.ts'
+export { type CpuFacts, readCpu } from './facts.ts'

@@ -1,0 +1,336 @@
+/**
+ * Brings the lifecycle to rest: who is loaded, who waits, who has to go.
+ *
+ * The rules, in order, for each waiting request (oldest first):
+ * 1. an instance of its model is ready, compatible and has a slot free: granted, on the one with the smallest share of
+ *    its slots taken;
+ * 2. a load of its model is under way that has a slot for it: it waits for that, whoever asked for it;
+ * 3. its model runs, but every slot is taken: one more instance is started where there is room without evicting anybody;
+ * 4. its model runs, but no instance of it is compatible (a larger context is wanted): one is started on another device
+ *    that has room; else no new request gets in, and it is reloaded when idle;
+ * 5. its model crashes again and again: it waits for the back-off, or is refused with the reason;
+ * 6. there is room: the load starts; else the models whose eviction costs least are closed as they become idle;
+ * 7. not even an empty machine would have room: refused with what would fit.
+ * A request blocked by 6 keeps later ones from starting loads, so that small models cannot starve a large one.
+ */
+import { DroverError } from '../../inference/index.ts'
+import { chooseVictims, liesOn, modelsIn, type Placement, place } from './place.ts'
+import { restartVerdict } from './restart.ts'
+import type {
+  CloseReason,
+  Effect,
+  Entry,
+  LifecycleFacts,
+  LifecycleState,
+  LoadOptions,
+  LoadWish,
+  MachineFacts,
+  Waiter,
+} from './state.ts'
+
+/** What one `settle` works with. */
+interface Round {
+  state: LifecycleState
+  facts: LifecycleFacts
+  defaultKeepAliveMs: number
+  effects: Effect[]
+  wakeAtMs: number
+  /** Slots of loads under way that somebody before in the queue counts on. */
+  promised: Map<number, number>
+  /** Further instances that were found to have no place: nothing in a round gives them one. */
+  placeless: Set<string>
+}
+
+export function settle(state: LifecycleState, facts: LifecycleFacts, defaultKeepAliveMs: number): Effect[] {
+  const round: Round = {
+    state,
+    facts: { ...facts, machine: once(facts.machine) },
+    defaultKeepAliveMs,
+    effects: [],
+    wakeAtMs: Number.POSITIVE_INFINITY,
+    promised: new Map(),
+    placeless: new Set(),
+  }
+  // Who has to make room follows from who waits now; a waiter that has gone no longer sends anybody away.
+  for (const entry of state.entries.values()) entry.retiring = false
+  leaveLostDevices(round)
+  endQuarantines(round)
+  if (!state.closed) replaceStale(round)
+  // Those who wait are served before idle models are let go: one of them may want just that model.
+  serveWaiters(round)
+  letIdleGo(round)
+  if (round.wakeAtMs !== Number.POSITIVE_INFINITY) {
+    round.effects.push({ type: 'wake', atMs: round.wakeAtMs })
+  }
+  return round.effects
+}
+
+function once(read: () => MachineFacts): () => MachineFacts {
+  let machine: MachineFacts | undefined
+  return () => {
+    machine ??= read()
+    return machine
+  }
+}
+
+/** What lies on a lost device answers nobody any more; its requests go elsewhere. */
+function leaveLostDevices({ state, effects }: Round): void {
+  for (const [deviceId, { lost }] of state.devices) {
+    if (!lost) continue
+    for (const entry of state.entries.values()) {
+      if (entry.phase !== 'closing' && liesOn(entry, deviceId)) close(entry, 'device_lost', effects)
+    }
+  }
+}
+
+function endQuarantines(round: Round): void {
+  for (const [deviceId, record] of round.state.devices) {
+    if (record.untilMs === undefined || record.probing) continue
+    if (record.untilMs > round.facts.nowMs) {
+      round.wakeAtMs = Math.min(round.wakeAtMs, record.untilMs)
+      continue
+    }
+    round.state.devices.set(deviceId, { ...record, probing: true })
+    round.effects.push({ type: 'probe', deviceId })
+  }
+}
+
+/** One stale instance of each model at a time: its successor is started first, where there is room for both. */
+function replaceStale(round: Round): void {
+  const { state, facts, effects } = round
+  const seen = new Set<string>()
+  for (const entry of [...state.entries.values()]) {
+    if (!entry.stale || seen.has(entry.key)) continue
+    seen.add(entry.key)
+    if (entry.phase !== 'ready') continue
+    if (entry.replacedBy === undefined) {
+      const running = [...state.entries.values()]
+      const wish = withOptionsOf(entry)
+      const found = place(state, wish, facts.machine(), running)
+      entry.replacedBy = found.ok ? launch(round, wish, found.placement).id : 0
+    }
+    if (entry.replacedBy !== 0 && state.entries.get(entry.replacedBy)?.phase !== 'ready') continue
+    entry.retiring = true
+    if (entry.inUse === 0) close(entry, 'restart', effects)
+  }
+}
+
+/** The wish that an instance was started for, with what it really has: its successor is to serve the same requests. */
+function withOptionsOf({ wish, plan }: Entry): LoadWish {
+  return { ...wish, options: plan.options }
+}
+
+function serveWaiters(round: Round): void {
+  const { state, effects } = round
+  let blocked = false
+  const stillWaiting: Waiter[] = []
+  for (const waiter of state.waiters) {
+    const outcome = serve(round, waiter, blocked)
+    if (outcome.type === 'grant') {
+      outcome.entry.inUse++
+      if (!waiter.slotless) outcome.entry.busy++
+      effects.push({ type: 'grant', waiterId: waiter.id, entryId: outcome.entry.id })
+    } else if (outcome.type === 'reject') {
+      effects.push({ type: 'reject', waiterId: waiter.id, error: outcome.error })
+    } else {
+      stillWaiting.push(waiter)
+      blocked ||= outcome.blocks
+      round.wakeAtMs = Math.min(round.wakeAtMs, outcome.untilMs ?? Number.POSITIVE_INFINITY)
+    }
+  }
+  state.waiters = stillWaiting
+}
+
+type Outcome =
+  | { type: 'grant'; entry: Entry }
+  | { type: 'reject'; error: DroverError }
+  | { type: 'wait'; blocks: boolean; untilMs?: number }
+
+const wait: Outcome = { type: 'wait', blocks: false }
+
+function serve(round: Round, waiter: Waiter, blocked: boolean): Outcome {
+  const { state, facts } = round
+  const { wish, slotless } = waiter
+  const own = [...state.entries.values()].filter((entry) => entry.key === wish.key)
+  const serving = own.filter(
+    (entry) => entry.phase === 'ready' && !entry.retiring && compatible(entry, wish.options),
+  )
+  const free = slotless ? serving : serving.filter((entry) => hasFreeSlot(state, entry))
+  const [best] = free.toSorted((a, b) => a.busy / a.plan.slots - b.busy / b.plan.slots || a.id - b.id)
+  if (best) return { type: 'grant', entry: best }
+  if (takePromise(round, own, waiter)) return wait
+  const open = own.filter(({ phase }) => phase !== 'closing')
+  if (open.length === 0) {
+    const restart = restartVerdict(state.crashes.get(wish.key), facts.nowMs)
+    if (restart.verdict === 'wait') return { type: 'wait', blocks: false, untilMs: restart.untilMs }
+    if (restart.verdict === 'refuse')
+      return { type: 'reject', error: crashLoopError(wish, restart, facts.nowMs) }
+    // It has its old memory yet.
+    if (own.length > 0) return wait
+    return blocked ? { type: 'wait', blocks: true } : startOrMakeRoom(round, waiter)
+  }
+  if (!blocked && startReplica(round, waiter, serving.length > 0)) return wait
+  // Not even the larger context that is wanted needs a larger machine than the one there is.
+  if (serving.length === 0) makeWay(round, open)
+  return wait
+}
+
+/** Whether a load under way will have a slot for this one, that nobody before it in the queue counts on. */
+function takePromise({ promised }: Round, own: readonly Entry[], { wish, slotless }: Waiter): boolean {
+  for (const entry of own) {
+    if (entry.phase !== 'loading') continue
+    if (!compatible(entry, wish.options)) {
+      // Whoever asked first has its load; the reload comes after it.
+      if (own.length === 1) return true
+      continue
+    }
+    const taken = promised.get(entry.id) ?? 0
+    if (slotless || taken < entry.plan.slots) {
+      promised.set(entry.id, taken + Number(!slotless))
+      return true
+    }
+  }
+  return false
+}
+
+function hasFreeSlot(state: LifecycleState, entry: Entry): boolean {
+  if (entry.busy >= entry.plan.slots) return false
+  return entry.shares.every(({ deviceId }) => {
+    const most = state.limits.maxRequests?.get(deviceId)
+    if (most === undefined) return true
+    const here = [...state.entries.values()].filter((other) => liesOn(other, deviceId))
+    return here.reduce((busy, other) => busy + other.busy, 0) < most
+  })
+}
+
+/** One more instance of a model that runs: of its kind anywhere, of another kind on another device. */
+function startReplica(round: Round, { wish, slotless }: Waiter, sameKind: boolean): boolean {
+  if (slotless && sameKind) return false
+  const { state, facts } = round
+  const kind = sameKind ? 'replica' : 'apart'
+  const attempt = `${kind} ${JSON.stringify(wish.options)} ${wish.key}`
+  if (round.placeless.has(attempt)) return false
+  const restart = restartVerdict(state.crashes.get(wish.key), facts.nowMs)
+  const running = [...state.entries.values()]
+  const found = restart.verdict === 'start' ? place(state, wish, facts.machine(), running, kind) : undefined
+  if (!found?.ok) {
+    round.placeless.add(attempt)
+    return false
+  }
+  const entry = launch(round, wish, found.placement)
+  if (!slotless) round.promised.set(entry.id, 1)
+  return true
+}
+
+/** The instances that do not serve what is wanted take no more requests, and close as they become idle. */
+function makeWay({ effects }: Round, open: readonly Entry[]): void {
+  for (const entry of open) {
+    if (entry.phase !== 'ready') continue
+    entry.retiring = true
+    if (entry.inUse === 0) close(entry, 'reload', effects)
+  }
+}
+
+function startOrMakeRoom(round: Round, { wish, slotless }: Waiter): Outcome {
+  const { state, facts, effects } = round
+  const running = [...state.entries.values()]
+  const machine = facts.machine()
+  const found = place(state, wish, machine, running)
+  if (found.ok && modelsIn(running) < state.limits.maxLoadedModels) {
+    const entry = launch(round, wish, found.placement)
+    if (!slotless) round.promised.set(entry.id, 1)
+    return wait
+  }
+  if (running.length === 0) {
+    return {
+      type: 'reject',
+      error: new DroverError('insufficient_memory', found.ok ? noRoom : found.message),
+    }
+  }
+  // What is leaving already may be enough.
+  for (const victim of chooseVictims(state, wish, machine, facts.nowMs)) {
+    if (victim.phase !== 'ready') continue
+    victim.retiring = true
+    if (victim.inUse === 0) close(victim, 'evicted', effects)
+  }
+  return { type: 'wait', blocks: true }
+}
+
+const noRoom = 'no model may be loaded: the limit of loaded models is 0'
+
+function launch(round: Round, wish: LoadWish, { plan, shares }: Placement): Entry {
+  const { state, facts, effects } = round
+  const entry: Entry = {
+    id: state.nextId++,
+    key: wish.key,
+    modelName: wish.modelName,
+    wish,
+    phase: 'loading',
+    plan,
+    bytes: plan.bytes,
+    shares,
+    inUse: 0,
+    busy: 0,
+    retiring: false,
+    stale: false,
+    keepAliveMs: keepAliveOf(round, wish.key),
+    idleSinceMs: facts.nowMs,
+    startedAtMs: facts.nowMs,
+    loadMs: 0,
+  }
+  state.entries.set(entry.id, entry)
+  const deviceIds = shares.map(({ deviceId }) => deviceId)
+  effects.push({ type: 'launch', entryId: entry.id, wish, plan, deviceIds })
+  return entry
+}
+
+/** A copy lives by the rule of those that run already. */
+function keepAliveOf({ state, defaultKeepAliveMs }: Round, key: string): number {
+  for (const entry of state.entries.values()) if (entry.key === key) return entry.keepAliveMs
+  return defaultKeepAliveMs
+}
+
+function letIdleGo(round: Round): void {
+  for (const entry of round.state.entries.values()) {
+    if (entry.phase !== 'ready' || entry.inUse > 0) continue
+    const expiresAtMs = entry.idleSinceMs + entry.keepAliveMs
+    if (entry.retiring) close(entry, 'evicted', round.effects)
+    else if (expiresAtMs <= round.facts.nowMs) close(entry, 'expired', round.effects)
+    else round.wakeAtMs = Math.min(round.wakeAtMs, expiresAtMs)
+  }
+}
+
+function close(entry: Entry, reason: CloseReason, effects: Effect[]): void {
+  entry.phase = 'closing'
+  effects.push({ type: 'close', entryId: entry.id, reason })
+}
+
+/** A larger context serves a smaller request; every other option that is asked for has to be the one in force. */
+function compatible(entry: Entry, wanted: LoadOptions): boolean {
+  if (wanted.contextLength !== undefined && wanted.contextLength > entry.plan.contextLength) return false
+  const has = entry.plan.options
+  return (
+    same(wanted.batchSize, has.batchSize) &&
+    same(wanted.gpuLayers, has.gpuLayers) &&
+    same(wanted.mainGpu, has.mainGpu) &&
+    same(wanted.useMmap, has.useMmap) &&
+    same(wanted.threads, has.threads)
+  )
+}
+
+function same<T>(wanted: T | undefined, has: T | undefined): boolean {
+  return wanted === undefined || wanted === has
+}
+
+function crashLoopError(
+  wish: LoadWish,
+  restart: { untilMs: number; crashes: number; reason: string },
+  nowMs: number,
+): DroverError {
+  const seconds = Math.max(1, Math.ceil((restart.untilMs - nowMs) / 1000))
+  return new DroverError(
+    'crash_loop',
+    `model "${wish.modelName}" keeps crashing: ${restart.crashes} times in the last 5 minutes, ` +
+      `last because: ${restart.reason}. The next try is in ${seconds} s`,
+  )
+}

@@ -1,0 +1,104 @@
+import { createLifecycle, ended, launched, release, request } from './decide.ts'
+import { settle } from './settle.ts'
+import type { DeviceRoom, Effect, LoadOptions, LoadWish } from './state.ts'
+
+export const gib = 2 ** 30
+export const minute = 60_000
+
+export function wish(key: string, bytes: number, options: LoadOptions = {}): LoadWish {
+  return {
+    key,
+    modelName: key,
+    options,
+    plan: (budgetBytes, caps) => {
+      if (bytes > budgetBytes) return { ok: false, message: `${key} needs ${bytes} of ${budgetBytes}` }
+      const contextLength = options.contextLength ?? caps.contextLength ?? 4096
+      return { ok: true, plan: { contextLength, slots: caps.slots ?? 2, bytes, options } }
+    },
+    spec: () => {
+      throw new Error('the lifecycle starts nothing by itself')
+    },
+  }
+}
+
+/** A device that takes any model; its free memory follows from what lies on it. */
+export function room(id: string, limitBytes: number, changes: Partial<DeviceRoom> = {}): DeviceRoom {
+  return {
+    id,
+    limitBytes,
+    availableBytes: limitBytes,
+    pool: id,
+    maxInstances: 10,
+    maxReplicas: 1,
+    speed: 1,
+    fallback: false,
+    degraded: false,
+    spreads: false,
+    accepts: () => true,
+    ...changes,
+  }
+}
+
+/** A machine with a lifecycle on it: launches end when told to. */
+export function machine(
+  memory: number | DeviceRoom[],
+  maxLoadedModels = 3,
+  maxWaiting = 4,
+  maxRequests?: ReadonlyMap<string, number>,
+) {
+  const rooms = typeof memory === 'number' ? [room('cpu', memory)] : memory
+  const state = createLifecycle({ maxLoadedModels, maxWaiting, ...(maxRequests && { maxRequests }) })
+  let nowMs = 0
+  const takenOn = (id: string) =>
+    [...state.entries.values()]
+      .filter(({ phase }) => phase !== 'loading')
+      .flatMap(({ shares }) => shares.filter(({ deviceId }) => deviceId === id))
+      .reduce((sum, { bytes }) => sum + bytes, 0)
+  const step = (): Effect[] => {
+    const machine = () => ({
+      limitBytes: Number.POSITIVE_INFINITY,
+      devices: rooms.map((one) => ({ ...one, availableBytes: one.availableBytes - takenOn(one.id) })),
+    })
+    return settle(state, { nowMs, machine }, 5 * minute)
+  }
+  const load = (entryId: number) => {
+    const entry = state.entries.get(entryId)
+    launched(state, entryId, { nowMs, bytes: 0, slots: 2, contextLength: entry?.plan.contextLength ?? 0 })
+    return step()
+  }
+  return {
+    state,
+    step,
+    load,
+    ask: (wished: LoadWish, slotless = false) => ({
+      waiterId: request(state, wished, slotless),
+      effects: step(),
+    }),
+    pass: (ms: number) => {
+      nowMs += ms
+      return step()
+    },
+    release: (entryId: number) => {
+      release(state, entryId, nowMs)
+      return step()
+    },
+    end: (entryId: number, crash?: string) => {
+      const end = crash === undefined ? undefined : ({ kind: 'crashed', reason: crash } as const)
+      const comesBack = ended(state, entryId, nowMs, end)
+      return { comesBack, effects: step() }
+    },
+    now: () => nowMs,
+  }
+}
+
+export const launchOf = (effects: Effect[]) => effects.find((effect) => effect.type === 'launch')
+export const only = <T extends Effect['type']>(effects: Effect[], type: T) =>
+  effects.filter((effect): effect is Extract<Effect, { type: T }> => effect.type === type)
+
+export function loaded(m: ReturnType<typeof machine>, wished: LoadWish): number {
+  const launch = launchOf(m.ask(wished).effects)
+  if (!launch) throw new Error('nothing was launched')
+  m.load(launch.entryId)
+  m.release(launch.entryId)
+  return launch.entryId
+}

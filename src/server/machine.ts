@@ -1,0 +1,114 @@
+import type { Config, DeviceEntry } from '../config/index.ts'
+import type { EngineDevice } from '../engines/index.ts'
+import { type CpuPart, type Device, readHost, type Sensors } from '../hardware/index.ts'
+import {
+  instancesPerDevice,
+  replicasPerDevice,
+  selects,
+  usableBytes,
+  type WorkerDevice,
+  workerDevices,
+} from '../placement/index.ts'
+import type { DeviceRoom, LoadWish, MachineFacts } from '../routing/index.ts'
+
+/** What a device does when nothing is known of it, 10^9 bytes a second: a middling card, a middling host. */
+const assumedBandwidthGBs = { gpu: 200, cpu: 30 }
+
+/** What the sensors know of a device right now. */
+export interface DeviceWatch {
+  sensors(deviceId: string): Sensors | undefined
+  /** Slowed down or about to fail: other devices are taken first. */
+  degraded(deviceId: string): boolean
+}
+
+/** The devices that models are put on. */
+export interface Machine {
+  readonly devices: readonly WorkerDevice[]
+  readonly problems: readonly string[]
+  /** Their room at this moment. */
+  facts(): MachineFacts
+}
+
+/** The CPU's devices as the configuration cuts it. */
+export function cpuPartsOf(chosen: readonly DeviceEntry[] | undefined): CpuPart[] {
+  const parts = (chosen ?? []).flatMap(({ selector }): CpuPart[] => {
+    if (selector.kind === 'numa') return [{ kind: 'numa' }]
+    if (selector.kind === 'cpu' && selector.cores) return [{ kind: 'cores', cores: selector.cores }]
+    return []
+  })
+  return parts.length > 0 ? parts : [{ kind: 'whole' }]
+}
+
+/** Matches hardware, engine and configuration. */
+export function createMachine(
+  config: Config,
+  hardware: readonly Device[],
+  engineDevices: readonly EngineDevice[] | undefined,
+  watch: DeviceWatch,
+): Machine {
+  const { devices, problems } = workerDevices({
+    hardware,
+    engineDevices,
+    chosen: config.devices,
+    settings: config.gpuInstances,
+    vulkanVisible: process.env['GGML_VK_VISIBLE_DEVICES'],
+  })
+  return {
+    devices,
+    problems,
+    facts() {
+      const { availableMemoryBytes } = readHost()
+      const rooms = devices.map((worker) => roomOf(worker, config, watch, availableMemoryBytes))
+      return { devices: rooms, limitBytes: config.memoryLimitBytes ?? Number.POSITIVE_INFINITY }
+    },
+  }
+}
+
+function roomOf(
+  worker: WorkerDevice,
+  config: Config,
+  watch: DeviceWatch,
+  hostAvailableBytes: number,
+): DeviceRoom {
+  const { id, kind, device, fallback } = worker
+  const most = usableBytes(worker, config.gpuOverheadBytes)
+  const free = kind === 'cpu' ? hostAvailableBytes : freeBytesOf(watch.sensors(id), most)
+  return {
+    id,
+    // Without sensors, what was free at the start is all that there is.
+    limitBytes: kind === 'gpu' && free === undefined ? Math.min(most, worker.memoryFreeBytes) : most,
+    availableBytes: free ?? most,
+    pool: kind === 'cpu' ? 'host' : id,
+    maxInstances: instancesPerDevice(worker),
+    maxReplicas: replicasPerDevice(worker),
+    speed: device.facts.bandwidthGBs?.value ?? assumedBandwidthGBs[kind],
+    fallback,
+    degraded: watch.degraded(id),
+    spreads: true,
+    accepts: (wish) => accepts(worker, wish, config),
+  }
+}
+
+function freeBytesOf(sensors: Sensors | undefined, usable: number): number | undefined {
+  const { memoryTotalBytes, memoryUsedBytes } = sensors ?? {}
+  if (memoryTotalBytes === undefined || memoryUsedBytes === undefined) return undefined
+  return Math.min(usable, memoryTotalBytes - memoryUsedBytes)
+}
+
+function accepts(worker: WorkerDevice, wish: LoadWish, config: Config): boolean {
+  const { gpuLayers, mainGpu } = wish.options
+  if (gpuLayers === 0 && worker.kind === 'gpu') return false
+  if (mainGpu !== undefined && worker.kind === 'gpu' && (worker.device.index ?? mainGpu) !== mainGpu)
+    return false
+  if (worker.settings.models && !worker.settings.models.some((name) => isModel(name, wish.modelName))) {
+    return false
+  }
+  const pins = Object.entries(config.pins ?? {}).find(([name]) => isModel(name, wish.modelName))?.[1]
+  return pins?.some(({ selector }) => selects(selector, worker)) ?? true
+}
+
+/** `llama3.2` means `llama3.2:latest`, as it does everywhere. */
+function isModel(written: string, modelName: string): boolean {
+  const full = (name: string) => (name.includes(':') ? name : `${name}:latest`).toLowerCase()
+  return full(written) === full(modelName)
+}

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ModelMaker, ModelStore, Registry } from '../models/index.ts'
 import type { Router } from '../routing/index.ts'
+import type { DeviceDirectory } from './drover/device-directory.ts'
 import type { BodyBudget } from './http/index.ts'
 import type { ApiLog } from './log.ts'
 
@@ -24,6 +25,7 @@ export interface ApiContext {
   /** Pulls and pushes models. */
   registry: Registry
   makeModel: ModelMaker
+  devices: DeviceDirectory
   /** The version of Ollama whose API this is, for `/api/version`. */
   version: string
   log: ApiLog

@@ -3,6 +3,8 @@ import type { ModelMaker, ModelStore, Registry } from '../models/index.ts'
 import type { Router } from '../routing/index.ts'
 import { anthropicRoutes } from './anthropic/index.ts'
 import { type ApiConfig, type ApiContext, withDefaults } from './context.ts'
+import type { DeviceDirectory } from './drover/device-directory.ts'
+import { droverRoutes } from './drover/index.ts'
 import {
   answerBrokenRequest,
   answerUnknown,
@@ -18,6 +20,12 @@ import { openAiRoutes } from './openai/index.ts'
 import { openApiRoutes } from './openapi/index.ts'
 
 export type { ApiConfig } from './context.ts'
+export type {
+  DeviceDirectory,
+  DeviceInstance,
+  DeviceReport,
+  DeviceStatus,
+} from './drover/device-directory.ts'
 export type { ApiLog } from './log.ts'
 
 export interface ApiOptions {
@@ -25,6 +33,7 @@ export interface ApiOptions {
   store: ModelStore
   registry: Registry
   makeModel: ModelMaker
+  devices: DeviceDirectory
   /** The version of Ollama whose API this is, for `/api/version`. */
   version: string
   log: ApiLog
@@ -70,6 +79,7 @@ export function createApi({ config, ...parts }: ApiOptions): FastifyInstance {
   app.register(async (scope) => ollamaRoutes(scope, context))
   app.register(async (scope) => openAiRoutes(scope, context))
   app.register(async (scope) => anthropicRoutes(scope, context))
+  app.register(async (scope) => droverRoutes(scope, context))
   app.register(async (scope) => openApiRoutes(scope, context))
   return app
 }

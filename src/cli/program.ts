@@ -5,6 +5,7 @@ import { completionCommand } from './completion.ts'
 import { copyCommand } from './cp.ts'
 import { createCommand } from './create.ts'
 import { engineCommand } from './engine.ts'
+import { gpusCommand } from './gpus.ts'
 import { formatHelp } from './help.ts'
 import { launchCommand } from './launch.ts'
 import { listCommand } from './list.ts'
@@ -12,11 +13,13 @@ import { programName } from './program-name.ts'
 import { psCommand } from './ps.ts'
 import { pullCommand } from './pull.ts'
 import { pushCommand } from './push.ts'
+import { restartCommand } from './restart.ts'
 import { removeCommand } from './rm.ts'
 import { runCommand } from './run.ts'
 import { serveCommand } from './serve.ts'
 import { showCommand } from './show.ts'
 import { stopCommand } from './stop.ts'
+import { topologyCommand } from './topology.ts'
 import { printVersion, versionCommand } from './version.ts'
 
 /** In the order in which help lists them: Ollama's commands first. */
@@ -35,6 +38,9 @@ const commands = [
   copyCommand,
   removeCommand,
   launchCommand,
+  restartCommand,
+  gpusCommand,
+  topologyCommand,
   engineCommand,
   completionCommand,
   versionCommand,

@@ -156,6 +156,7 @@ export interface InstanceMemory {
 export interface EngineInstance {
   readonly id: string
   readonly engine: EngineName
+  /** 0 where the process is not Drover's: an attached server. */
   readonly pid: number
   readonly slots: number
   /** Tokens of each slot, as the engine really has it. */

@@ -8,4 +8,5 @@ export {
   removeEngine,
 } from './install/index.ts'
 export { createLlamaCppEngine } from './llamacpp/index.ts'
+export { createOllamaEngine } from './ollama/index.ts'
 export { superviseEngine } from './supervise.ts'

@@ -159,9 +159,9 @@ export type LinkClass =
 
 /** What a tool says of the way between two of its cards; symmetric unless it is told both ways. */
 export interface LinkReading {
-  /** Numbers or addresses of the cards as the same tool gives them. */
-  a: { index?: number; pciAddress?: string }
-  b: { index?: number; pciAddress?: string }
+  /** Numbers or addresses of the cards as the same tool gives them; `tile`: the part of the card that it names. */
+  a: { index?: number; pciAddress?: string; tile?: number }
+  b: { index?: number; pciAddress?: string; tile?: number }
   class: LinkClass
   /** The cell as it was written: `NV18`, `PHB`, `XGMI`. */
   label: string

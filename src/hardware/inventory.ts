@@ -1,4 +1,4 @@
-import type { Device, DeviceProbe, DeviceReading, HostSystem, Link, ProbeResult } from './contract.ts'
+import type { Device, DeviceProbe, HostSystem, Link, ProbeResult } from './contract.ts'
 import { type CpuFacts, type CpuPart, cpuDevices, readCpu } from './cpu/index.ts'
 import { type MergeOptions, mergeReadings } from './merge.ts'
 
@@ -27,12 +27,15 @@ export interface DeviceFinder {
   find(): Promise<Inventory>
   /** Scans anew. Scans that overlap are one. */
   rescan(): Promise<Inventory>
+  /** Called with the result of every scan from now on. */
+  onScan(listener: (inventory: Inventory) => void): void
 }
 
 export function createDeviceFinder(options: InventoryOptions): DeviceFinder {
   const knownIds = new Map<string, string>()
   let last: Promise<Inventory> | undefined
   let running: Promise<Inventory> | undefined
+  const listeners: ((inventory: Inventory) => void)[] = []
 
   async function scan(): Promise<Inventory> {
     const { system, factsOf, cpuParts = [{ kind: 'whole' }] } = options
@@ -42,12 +45,14 @@ export function createDeviceFinder(options: InventoryOptions): DeviceFinder {
       if (pciAddress !== undefined && kind !== 'partition') knownIds.set(pciAddress, id)
     }
     const cpu = readCpu(system)
-    return {
+    const inventory = {
       devices: [...devices, ...cpuDevices(cpu, cpuParts)],
       links,
       cpu,
       problems: [...new Set(results.flatMap(({ problems }) => problems))],
     }
+    for (const listener of listeners) listener(inventory)
+    return inventory
   }
 
   function rescan(): Promise<Inventory> {
@@ -58,7 +63,13 @@ export function createDeviceFinder(options: InventoryOptions): DeviceFinder {
     return running
   }
 
-  return { rescan, find: () => last ?? rescan() }
+  return {
+    rescan,
+    find: () => last ?? rescan(),
+    onScan: (listener) => {
+      listeners.push(listener)
+    },
+  }
 }
 
 /** A probe promises not to throw; one that does anyway must not take the others' devices away. */
@@ -70,9 +81,4 @@ async function safely(probe: DeviceProbe, system: HostSystem): Promise<ProbeResu
     const problems = [`the probe for ${probe.vendor} devices failed: ${reason}`]
     return { vendor: probe.vendor, devices: [], links: [], places: [], problems }
   }
-}
-
-/** The facts of a card of which nobody knows anything. */
-export function noFacts(_: DeviceReading): Device['facts'] {
-  return { tflops: {}, supports: {} }
 }

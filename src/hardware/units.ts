@@ -15,7 +15,7 @@ export function textOf(text: string | undefined): string | undefined {
 /** The first number in a cell (`300.00 W`, `45 %`, `16x`, `1,024`); undefined where there is none. Never NaN. */
 export function numberOf(text: string | undefined): number | undefined {
   if (text === undefined || isUnavailable(text)) return undefined
-  const found = /[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?/i.exec(text)?.[0]
+  const found = /[-+]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:e[-+]?\d+)?/i.exec(text)?.[0]
   if (found === undefined) return undefined
   const value = Number(found.replaceAll(',', ''))
   return Number.isFinite(value) ? value : undefined

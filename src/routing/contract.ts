@@ -38,6 +38,11 @@ export interface Router {
   embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult>
   /** Longest remaining first. */
   loaded(): LoadedModel[]
+  /**
+   * Replaces every instance of a model by a new one, one after the other, while requests go on. How many there were is
+   * returned; throws `model_not_found`.
+   */
+  restart(model: string): Promise<number>
   /** Refuses new requests, lets running ones end for `drainMs`, stops every engine. Call again to hurry. */
   close(options: { drainMs: number }): Promise<void>
 }

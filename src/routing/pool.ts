@@ -52,6 +52,8 @@ export interface Pool {
   restart(key: string): number
   /** Tells that a device is lost, with the reason, or (undefined) that it is there again. */
   deviceLost(deviceId: string, reason: string | undefined): void
+  /** Every instance, loading and closing ones too. */
+  instances(): InstanceReport[]
   /** What has become of devices that failed. */
   deviceTroubles(): DeviceTrouble[]
   close(drainMs: number): Promise<void>
@@ -60,6 +62,17 @@ export interface Pool {
 export interface PoolInstance {
   entry: Readonly<Entry>
   instance: EngineInstance
+}
+
+/** What an instance is and does. */
+export interface InstanceReport {
+  model: string
+  engine: string
+  pid: number
+  state: Entry['phase']
+  slots: number
+  running: number
+  shares: Entry['shares']
 }
 
 /** A device that takes no work because it failed. */
@@ -321,6 +334,19 @@ export function createPool(options: PoolOptions): Pool {
       noticeTroubles(() => deviceLost(state, deviceId, clock.now(), reason))
       step()
     },
+    instances: () =>
+      [...state.entries.values()].map((entry) => {
+        const instance = instances.get(entry.id)
+        return {
+          model: entry.modelName,
+          engine: instance?.engine ?? '',
+          pid: instance?.pid ?? 0,
+          state: entry.phase,
+          slots: entry.plan.slots,
+          running: entry.busy,
+          shares: entry.shares,
+        }
+      }),
     deviceTroubles,
     close,
   }

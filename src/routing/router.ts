@@ -156,6 +156,8 @@ export function createRouter({ store, pool, wishOf, clock, prefersGoTemplate }: 
         lease.release()
       }
     },
+    restart: async (name) =>
+      pool.restart((await resolved(name, (missing) => `model '${missing}' not found`)).key),
     loaded: () => loadedModels(pool, lastNames, clock.now()),
     close: ({ drainMs }) => pool.close(drainMs),
   }

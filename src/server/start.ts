@@ -59,12 +59,13 @@ export async function startServer(
     })
     const makeModel = createModelMaker({ store, registry, tools: createLlamaTools(toolFolders(config)) })
     const demoModel = demo ? (await importDemoModel(store)).displayName : undefined
-    const router = createWorker(config, store, runDir, log)
+    const { router, devices } = createWorker(config, store, runDir, log)
     const api = createApi({
       router,
       store,
       registry,
       makeModel,
+      devices,
       version: ollamaVersion,
       log,
       config: {

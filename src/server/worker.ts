@@ -1,11 +1,14 @@
+import type { DeviceDirectory } from '../api/index.ts'
 import type { Config } from '../config/index.ts'
 import { systemClock } from '../core/index.ts'
 import { createEmbeddedEngine, createLlamaCppEngine, type Engine, superviseEngine } from '../engines/index.ts'
-import { createDeviceFinder, hostSystem, noFacts } from '../hardware/index.ts'
+import { createDeviceFinder, deviceProbes, factsOf, hostSystem } from '../hardware/index.ts'
 import type { ModelStore } from '../models/index.ts'
 import type { Logger } from '../observability/index.ts'
 import { modelsPerDevice } from '../placement/index.ts'
 import { createPool, createRouter, type Router } from '../routing/index.ts'
+import { deviceReport } from './device-report.ts'
+import { type Watcher, watchDevices } from './device-watch.ts'
 import { type ChosenEngine, chooseEngine } from './engine-choice.ts'
 import { cpuPartsOf, createMachine, type Machine } from './machine.ts'
 import { wishOf } from './plan-load.ts'
@@ -13,51 +16,67 @@ import { wishOf } from './plan-load.ts'
 /** What there is to run models with, once it is known. */
 interface Means extends ChosenEngine {
   machine: Machine
+  watcher: Watcher
+}
+
+/** What serves requests on this node. */
+export interface Worker {
+  router: Router
+  devices: DeviceDirectory
 }
 
 /** Devices, engines, models in memory, and the way to them. */
-export function createWorker(config: Config, store: ModelStore, runDir: string, log: Logger): Router {
+export function createWorker(config: Config, store: ModelStore, runDir: string, log: Logger): Worker {
   const finder = createDeviceFinder({
     system: hostSystem,
-    probes: [],
-    factsOf: noFacts,
+    probes: deviceProbes,
+    factsOf,
     cpuParts: cpuPartsOf(config.devices),
   })
   // Begins now, while nothing is urgent, so that the first load need not wait for it.
   const means = findMeans()
-  let machine: Machine | undefined
+  let known: Means | undefined
   means.then(
     (found) => {
-      machine = found.machine
+      known = found
     },
     (error) => log.error({ reason: error.message }, 'no engine'),
   )
 
   async function findMeans(): Promise<Means> {
-    const [chosen, { devices }] = await Promise.all([
+    const [chosen, inventory] = await Promise.all([
       chooseEngine(enginesOf(config, runDir, log), log),
       finder.find(),
     ])
-    const watch = { sensors: () => undefined, degraded: () => false }
-    const found = createMachine(config, devices, chosen.probe.devices, watch)
-    for (const problem of found.problems) log.warn({}, problem)
-    return { ...chosen, machine: found }
+    let last = inventory
+    const watcher = watchDevices({
+      inventory: () => last,
+      onLost: (deviceId, reason) => pool.deviceLost(deviceId, reason),
+      log,
+    })
+    finder.onScan((scanned) => {
+      last = scanned
+    })
+    const machine = createMachine(config, inventory.devices, chosen.probe.devices, watcher)
+    for (const problem of [...inventory.problems, ...machine.problems]) log.warn({}, problem)
+    logDevices(machine, log)
+    return { ...chosen, machine, watcher }
   }
 
   const pool = createPool({
     limits: {
       get maxLoadedModels() {
-        const gpus = machine?.devices.filter(({ kind }) => kind === 'gpu').length ?? 0
+        const gpus = known?.machine.devices.filter(({ kind }) => kind === 'gpu').length ?? 0
         return config.maxLoadedModels || modelsPerDevice * Math.max(1, gpus)
       },
       maxWaiting: config.maxQueue,
       get maxRequests() {
-        return requestLimits(machine)
+        return requestLimits(known?.machine)
       },
     },
     defaultKeepAliveMs: config.keepAliveMs,
     engine: async () => (await means).engine,
-    machine: () => machine?.facts() ?? { devices: [], limitBytes: 0 },
+    machine: () => known?.machine.facts() ?? { devices: [], limitBytes: 0 },
     probeDevice: async (deviceId) => {
       const { devices } = await finder.rescan()
       return devices.some(({ id, state }) => id === deviceId && state === 'ok')
@@ -65,7 +84,7 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
     clock: systemClock,
     log,
   })
-  return createRouter({
+  const router = createRouter({
     store,
     pool,
     ...(config.goTemplate !== undefined && { prefersGoTemplate: config.goTemplate }),
@@ -75,6 +94,27 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
     },
     clock: systemClock,
   })
+  return {
+    router: {
+      ...router,
+      close: async (options) => {
+        known?.watcher.close()
+        await router.close(options)
+      },
+    },
+    devices: {
+      report: async () => {
+        const [{ machine, watcher }, inventory] = await Promise.all([means, finder.find()])
+        return deviceReport(inventory, machine, watcher, pool)
+      },
+    },
+  }
+}
+
+function logDevices({ devices }: Machine, log: Logger): void {
+  for (const { id, device, memoryTotalBytes, fallback } of devices) {
+    log.info({ device: id, name: device.name, memoryBytes: memoryTotalBytes, fallback }, 'device found')
+  }
 }
 
 function requestLimits(machine: Machine | undefined): ReadonlyMap<string, number> {

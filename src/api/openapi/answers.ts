@@ -137,6 +137,43 @@ export const ollamaAnswers = {
   nothing: { type: 'null' } as JsonSchema,
 }
 
+const device = object({
+  id: string,
+  vendor: string,
+  kind: string,
+  name: string,
+  state: string,
+  'stateReason?': string,
+  sources: list(string),
+  memoryTotalBytes: integer,
+  unifiedMemory: boolean,
+  facts: dictionary,
+  'sensors?': dictionary,
+  health: object({
+    state: string,
+    reasons: list(object({ code: string, state: string, text: string, 'advice?': string })),
+  }),
+  used: boolean,
+  'unusedReason?': string,
+  instances: list(
+    object({
+      model: string,
+      engine: string,
+      pid: integer,
+      state: string,
+      slots: integer,
+      running: integer,
+      bytes: number,
+    }),
+  ),
+})
+
+/** What Drover has beyond the dialects. */
+export const droverAnswers = {
+  devices: object({ devices: list(device), links: list(dictionary), problems: list(string) }),
+  restart: object({ model: string, instances: integer }),
+}
+
 const usage = object({ prompt_tokens: integer, completion_tokens: integer, total_tokens: integer })
 const openAiCall = object({
   id: string,

@@ -6,6 +6,7 @@ const errors = {
   Ollama: ollamaAnswers.error,
   OpenAI: openAiAnswers.error,
   Anthropic: anthropicAnswers.error,
+  Drover: ollamaAnswers.error,
 }
 
 /** The API as an OpenAPI 3.1 document; request bodies by the very schemas that decode them. */

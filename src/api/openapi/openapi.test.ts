@@ -102,6 +102,8 @@ describe('what the API answers is what the document says', () => {
     ['get', '/api/status', undefined],
     ['get', '/api/tags', undefined],
     ['get', '/api/ps', undefined],
+    ['get', '/api/devices', undefined],
+    ['post', '/api/restart', { model: 'tiny' }],
     ['get', '/v1/models', undefined],
     ['get', '/api/experimental/model-recommendations', undefined],
     ['post', '/api/show', { model: 'tiny' }],

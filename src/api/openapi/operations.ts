@@ -1,4 +1,5 @@
 import { countTokensRequest, messagesRequest } from '../anthropic/requests.ts'
+import { restartRequest } from '../drover/requests.ts'
 import type { JsonSchema } from '../go-json/index.ts'
 import {
   copyRequest,
@@ -16,7 +17,7 @@ import {
 } from '../ollama/requests.ts'
 import { chatCompletionRequest, completionRequest, embeddingsRequest } from '../openai/requests.ts'
 import { responsesRequest } from '../openai/responses/request.ts'
-import { anthropicAnswers, ollamaAnswers, openAiAnswers } from './answers.ts'
+import { anthropicAnswers, droverAnswers, ollamaAnswers, openAiAnswers } from './answers.ts'
 
 type Method = 'get' | 'head' | 'post' | 'delete'
 
@@ -25,7 +26,7 @@ export interface Operation {
   method: Method
   path: string
   summary: string
-  dialect: 'Ollama' | 'OpenAI' | 'Anthropic'
+  dialect: 'Ollama' | 'OpenAI' | 'Anthropic' | 'Drover'
   /** The schema that the handler decodes the body by, or the media type and schema of another body. */
   request?: { jsonSchema: JsonSchema } | { type: string; schema: JsonSchema }
   /** Absent: an empty body, or plain text where `text` says so. */
@@ -56,6 +57,11 @@ const anthropic = (path: string, summary: string, rest: Partial<Operation>): Ope
   dialect: 'Anthropic',
 })
 
+const drover = (method: Method, path: string, summary: string, rest: Partial<Operation>): Operation => ({
+  ...ollama(method, path, summary, rest),
+  dialect: 'Drover',
+})
+
 const transcription = {
   type: 'multipart/form-data',
   schema: {
@@ -73,6 +79,13 @@ const transcription = {
 
 /** Every route of the API. */
 export const operations: readonly Operation[] = [
+  drover('get', '/api/devices', 'Every device with its sensors, its health, and what runs on it', {
+    answer: droverAnswers.devices,
+  }),
+  drover('post', '/api/restart', 'Replaces every instance of a model by a new one, refusing no request', {
+    request: restartRequest,
+    answer: droverAnswers.restart,
+  }),
   ollama('get', '/', 'Says that the server runs', { text: true }),
   ollama('head', '/', 'Says that the server runs'),
   ollama('get', '/api/version', "The version of Ollama's API that is spoken", {

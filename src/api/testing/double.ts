@@ -8,7 +8,7 @@ import type {
 import { DroverError } from '../../inference/index.ts'
 import type { ModelDescription, ModelMaker, ModelStore, Registry, StoredModel } from '../../models/index.ts'
 import type { LoadedModel, Router } from '../../routing/index.ts'
-import { type ApiConfig, createApi } from '../index.ts'
+import { type ApiConfig, createApi, type DeviceStatus } from '../index.ts'
 
 /** What the scripted router answers with: events, or a function that makes them. */
 type Script = (request: InferenceRequest, signal: AbortSignal) => AsyncIterable<InferenceEvent>
@@ -122,6 +122,23 @@ async function* noProgress() {
   yield { status: 'success' }
 }
 
+const cpu: DeviceStatus = {
+  id: 'cpu',
+  vendor: 'cpu',
+  kind: 'cpu',
+  name: 'Some CPU',
+  state: 'ok',
+  sources: ['host'],
+  memoryTotalBytes: 2 ** 34,
+  unifiedMemory: true,
+  facts: { tflops: {}, supports: {} },
+  health: { state: 'healthy', reasons: [] },
+  used: true,
+  instances: [
+    { model: 'tiny:latest', engine: 'embedded', pid: 7, state: 'ready', slots: 4, running: 1, bytes: 1234 },
+  ],
+}
+
 /** An API over a scripted router, with what the router was asked and what was logged. */
 export function testApi(
   options: {
@@ -157,6 +174,7 @@ export function testApi(
       return { embeddings, promptTokens: 4, totalMs: 2, loadMs: 1 }
     },
     loaded: () => options.loaded ?? [],
+    restart: async () => 1,
     close: async () => undefined,
   }
   const log = (level: string) => (facts: Record<string, unknown>, message: string) => {
@@ -167,6 +185,7 @@ export function testApi(
     store: { ...store, ...options.store },
     registry: { pull: noProgress, push: noProgress, ...options.registry },
     makeModel: options.makeModel ?? noProgress,
+    devices: { report: async () => ({ devices: [cpu], links: [], problems: [] }) },
     version: '0.33.0',
     log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
     config: { listenHost: '127.0.0.1', ...options.config },

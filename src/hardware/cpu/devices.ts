@@ -54,6 +54,8 @@ function deviceOf(
     name: cpu.model,
     state: 'ok',
     sources: ['host'],
+    // What its sensors are told by.
+    uuid: id,
     memoryTotalBytes: Math.floor(memoryTotalBytes),
     unifiedMemory: true,
     architecture: sets.join(' ') || process.arch,

@@ -1,2 +1,3 @@
 export { type CpuPart, cpuDevices } from './devices.ts'
 export { type CpuFacts, readCpu } from './facts.ts'
+export { createCpuProbe } from './probe.ts'

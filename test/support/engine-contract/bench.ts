@@ -5,8 +5,21 @@ import type { Engine, EngineInstance, InstanceSpec } from '../../../src/engines/
 import { writeSyntheticGguf } from '../../../tools/synthetic.ts'
 import { never } from '../llama-bench.ts'
 
+/** What an engine's own interface lets it do. */
+export interface Abilities {
+  /** Prompts may be tokens, answers come with those that were sampled, special ones are shown where asked for. */
+  tokens: boolean
+  /** It tells the progress of a prompt, how much of it was cached, and the stop string that ended an answer. */
+  details: boolean
+  /** It loads any file as the spec says; else only what is in a store, as the store says. */
+  files: boolean
+}
+
+export const everything: Abilities = { tokens: true, details: true, files: true }
+
 /** What the suite runs on; filled by `open`. */
 export interface ContractBench {
+  abilities: Abilities
   engine: Engine
   folder: string
   /** An instance of a trained model, whose answers at temperature 0 no rounding changes. */
@@ -46,9 +59,28 @@ export function specOf(modelPath: string, changes: Partial<InstanceSpec> = {}): 
   }
 }
 
-export function createBench(): ContractBench {
+/** A prompt of so many tokens: the tokens where the engine takes them, else a text that has so many. */
+export async function promptOf(
+  bench: ContractBench,
+  count: number,
+  from = 300,
+  instance = bench.endless,
+): Promise<string | number[]> {
+  const tokens = Array.from({ length: count }, (_, index) => from + ((index * 7) % 300))
+  if (bench.abilities.tokens) return tokens
+  let text = await instance.detokenize(tokens)
+  for (;;) {
+    const excess = (await instance.tokenize(text, { addSpecial: true })).length - count
+    if (excess === 0) return text
+    // One letter by itself is never more than a token, and what is cut away is seldom more than it was.
+    text = excess > 0 ? text.slice(0, -excess) : `${text} a`
+  }
+}
+
+export function createBench(abilities: Abilities): ContractBench {
   const unopened = {} as Pick<ContractBench, 'engine' | 'folder' | 'trained' | 'endless' | 'endlessPath'>
   const bench: ContractBench = Object.assign(unopened, {
+    abilities,
     launch: (changes?: Partial<InstanceSpec>) =>
       bench.engine.launch(specOf(bench.endlessPath, changes), never),
     async open(engine: Engine, trainedPath: string) {

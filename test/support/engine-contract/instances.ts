@@ -7,7 +7,7 @@ import { gguf, writeGguf } from '../../../src/models/gguf/write.ts'
 import { syntheticContents, writeSyntheticGguf } from '../../../tools/synthetic.ts'
 import { isAlive } from '../drover.ts'
 import { answerOf, never, request } from '../llama-bench.ts'
-import { type ContractBench, specOf } from './bench.ts'
+import { type Abilities, type ContractBench, specOf } from './bench.ts'
 
 /** How long a hurried close may take, on a machine that other tests share. */
 const hurriedMs = 3_000
@@ -26,6 +26,11 @@ const controlToken = 3
 
 /** How instances come and go. */
 export function describeInstances(bench: ContractBench): void {
+  /** A test that an engine has where it is able to. */
+  const onlyWith = (ability: keyof Abilities) => (name: string, test: () => Promise<void>) => {
+    if (bench.abilities[ability]) it(name, test)
+  }
+
   describe('an instance', () => {
     it('says what it is', async () => {
       expect(await bench.engine.probe()).toMatchObject({ available: true, version: expect.any(String) })
@@ -34,7 +39,7 @@ export function describeInstances(bench: ContractBench): void {
       expect(bench.endless.memory.hostBytes).toBeGreaterThan(100_000)
     })
 
-    it('takes metadata otherwise than the file has it where it is told to', async () => {
+    onlyWith('files')('takes metadata otherwise than the file has it where it is told to', async () => {
       const { tokens } = await answerOf(bench.endless, { maxTokens: 8 })
       const end = tokens[4] ?? 0
       const told = await bench.launch({ metadataOverrides: { 'tokenizer.ggml.eos_token_id': end } })
@@ -44,7 +49,7 @@ export function describeInstances(bench: ContractBench): void {
       expect(fewer.filter((token) => token !== end)).toEqual(tokens.slice(0, tokens.indexOf(end)))
     })
 
-    it('shows of special tokens those that are asked for, and no others', async () => {
+    onlyWith('tokens')('shows of special tokens those that are asked for, and no others', async () => {
       const path = join(bench.folder, 'special.gguf')
       await writeSpecialGguf(path)
       const instance = await bench.engine.launch(specOf(path), never)
@@ -126,7 +131,7 @@ export function describeInstances(bench: ContractBench): void {
   })
 
   describe('a launch', () => {
-    it('that cannot succeed says why, and leaves nothing', async () => {
+    onlyWith('files')('that cannot succeed says why, and leaves nothing', async () => {
       const junk = join(bench.folder, 'junk.gguf')
       await writeFile(junk, 'this is no model')
       const cut = join(bench.folder, 'cut.gguf')
@@ -146,7 +151,7 @@ export function describeInstances(bench: ContractBench): void {
       })
     })
 
-    it('that needs more memory than there is says so', async () => {
+    onlyWith('files')('that needs more memory than there is says so', async () => {
       // Keys and values of 128 KiB a token: a context of 2.4 million is more than any test machine has.
       const wide = join(bench.folder, 'greedy.gguf')
       await writeSyntheticGguf(wide, { layers: 8, heads: 32, headDim: 128 })

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { CompletionRequest } from '../../../src/engines/index.ts'
 import { writeSyntheticGguf } from '../../../tools/synthetic.ts'
-import { answerOf, never, request } from '../llama-bench.ts'
-import { type ContractBench, idle, specOf } from './bench.ts'
+import { answerOf, atTemperature, never, request } from '../llama-bench.ts'
+import { type ContractBench, idle, promptOf, specOf } from './bench.ts'
 
 /** How long an engine may take to notice a cancel, on a machine that other tests share. */
 const noticeMs = 2_000
@@ -14,11 +14,9 @@ export function describeRequests(bench: ContractBench): void {
   const ramble = (changes: Partial<CompletionRequest> = {}) => answerOf(bench.endless, changes)
 
   describe('the context', () => {
-    const tokens = (count: number, from = 300) =>
-      Array.from({ length: count }, (_, index) => from + (index % 500))
-
     it("that a prompt does not fit into is refused, in Ollama's words", async () => {
-      await expect(ramble({ prompt: tokens(bench.endless.contextLength) })).rejects.toMatchObject({
+      const prompt = await promptOf(bench, bench.endless.contextLength)
+      await expect(ramble({ prompt })).rejects.toMatchObject({
         code: 'context_exceeded',
         message: expect.stringMatching(
           /^the prompt is longer than the context length currently available to the model;/,
@@ -28,30 +26,39 @@ export function describeRequests(bench: ContractBench): void {
     })
 
     it('ends an answer when it is full', async () => {
-      const prompt = tokens(bench.endless.contextLength - 30)
+      const promptTokens = bench.endless.contextLength - 30
+      const prompt = await promptOf(bench, promptTokens)
       const { done } = await ramble({ prompt, maxTokens: 10_000 })
       expect(done.reason).toBe('length')
-      const total = prompt.length + done.usage.outputTokens
+      const total = promptTokens + done.usage.outputTokens
       expect(Math.abs(total - bench.endless.contextLength)).toBeLessThanOrEqual(1)
     })
 
     it('drops its middle and goes on where it may', async () => {
       const shifting = await bench.launch({ contextShift: true, slots: 1 })
       const outputTokens = shifting.contextLength * 2
-      const { done } = await answerOf(shifting, { prompt: tokens(100), maxTokens: outputTokens })
+      const prompt = await promptOf(bench, 100)
+      // Not the likeliest token each time: a server may end an answer that repeats itself.
+      const sampling = atTemperature(1, 3)
+      const { done } = await answerOf(shifting, { prompt, sampling, maxTokens: outputTokens })
       expect(done).toMatchObject({ reason: 'length', usage: { promptTokens: 100, outputTokens } })
       await shifting.close()
     })
 
     it('of an earlier prompt is used again, and counted', async () => {
-      const prompt = tokens(300, 400)
+      const { details } = bench.abilities
+      const cached = (cachedTokens: number) => details && { cachedTokens }
+      const prompt = await promptOf(bench, 300, 400)
+      const longer = typeof prompt === 'string' ? `${prompt} a b` : [...prompt, 299, 298]
       const first = await ramble({ prompt, maxTokens: 5 })
-      expect(first.done.usage).toMatchObject({ promptTokens: 300, cachedTokens: 0, outputTokens: 5 })
+      expect(first.done.usage).toMatchObject({ promptTokens: 300, ...cached(0), outputTokens: 5 })
       expect(first.done.usage.promptMs).toBeGreaterThan(0)
       expect(first.done.usage.outputMs).toBeGreaterThan(0)
-      const again = await ramble({ prompt: [...prompt, 299, 298], maxTokens: 5 })
-      expect(again.done.usage).toMatchObject({ promptTokens: 302, cachedTokens: 300 })
-      expect((await ramble({ prompt, maxTokens: 5 })).done.usage.cachedTokens).toBeGreaterThanOrEqual(298)
+      const again = await ramble({ prompt: longer, maxTokens: 5 })
+      expect(again.done.usage.promptTokens).toBeGreaterThan(300)
+      expect(again.done.usage).toMatchObject({ ...(details && { promptTokens: 302 }), ...cached(300) })
+      const repeated = (await ramble({ prompt, maxTokens: 5 })).done.usage
+      expect(repeated.cachedTokens).toBeGreaterThanOrEqual(details ? 298 : 0)
     })
   })
 
@@ -69,15 +76,14 @@ export function describeRequests(bench: ContractBench): void {
     it('do not wait for one that is read slowly, which misses nothing', async () => {
       const maxTokens = 400
       const slow = bench.endless.generate(request({ maxTokens }), never)[Symbol.asyncIterator]()
-      let output: number[] = []
-      await slow.next()
+      let text = ''
+      const first = await slow.next()
       await Promise.all(['a', 'b', 'c', 'd', 'e'].map((prompt) => ramble({ prompt, maxTokens: 50 })))
-      for (let item = await slow.next(); !item.done; item = await slow.next()) {
-        if (item.value.type === 'token') output = output.concat(item.value.tokens)
+      for (let item = first; !item.done; item = await slow.next()) {
+        if (item.value.type === 'token') text += item.value.text
+        else if (item.value.type === 'done') expect(item.value.usage.outputTokens).toBe(maxTokens)
       }
-      const whole = await ramble({ maxTokens })
-      expect(output).toEqual(whole.tokens.slice(-output.length))
-      expect(output.length).toBeGreaterThanOrEqual(maxTokens - 1)
+      expect(text).toBe((await ramble({ maxTokens })).text)
     })
   })
 
@@ -122,16 +128,16 @@ export function describeRequests(bench: ContractBench): void {
       await writeSyntheticGguf(wide, { endless: true, layers: 4, dim: 512, heads: 8, context: 8_192 })
       const spec = specOf(wide, { slots: 1, contextLength: 5_120, batchSize: 256 })
       const instance = await bench.engine.launch(spec, never)
-      const prompt = (from: number) => Array.from({ length: 4_000 }, (_, i) => from + ((i * 7) % 300))
-      const { events, done } = await answerOf(instance, { prompt: prompt(300), maxTokens: 1 })
+      const [one, other] = await Promise.all([300, 600].map((from) => promptOf(bench, 4_000, from, instance)))
+      const { events, done } = await answerOf(instance, { prompt: one ?? [], maxTokens: 1 })
       const progress = events.flatMap((event) => (event.type === 'progress' ? event.processedTokens : []))
-      expect(progress.length).toBeGreaterThan(2)
+      if (bench.abilities.details) expect(progress.length).toBeGreaterThan(2)
       expect(progress).toEqual([...progress].sort((a, b) => a - b))
 
       const control = new AbortController()
       const startedMs = performance.now()
       setTimeout(() => control.abort(new Error('not wanted')), done.usage.promptMs / 10)
-      const aborted = answerOf(instance, { prompt: prompt(600), maxTokens: 1 }, control.signal)
+      const aborted = answerOf(instance, { prompt: other ?? [], maxTokens: 1 }, control.signal)
       await expect(aborted).rejects.toThrow('not wanted')
       expect(performance.now() - startedMs).toBeLessThan(done.usage.promptMs / 2)
       expect(instance.load()).toEqual(idle)

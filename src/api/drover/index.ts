@@ -1,0 +1,26 @@
+import type { FastifyInstance } from 'fastify'
+import type { ApiContext } from '../context.ts'
+import { readJson, replyWithError, sendJson } from '../http/index.ts'
+import { errorJson } from '../ollama/encode.ts'
+import { modelRequired } from '../resolve.ts'
+import { restartRequest } from './requests.ts'
+
+/** What Drover has beyond the dialects: devices, and the care of what runs on them. */
+export function droverRoutes(app: FastifyInstance, context: ApiContext): void {
+  app.setErrorHandler((thrown, request, reply) =>
+    replyWithError(thrown, request, reply, context.log, errorJson),
+  )
+
+  /** Every device with its sensors, its health, and what runs on it. */
+  app.get('/api/devices', async (_request, reply) =>
+    sendJson(reply, JSON.stringify(await context.devices.report())),
+  )
+
+  /** Replaces every instance of a model by a new one; no request is refused meanwhile. */
+  app.post('/api/restart', async (request, reply) => {
+    const { model = '' } = await readJson(context, request, restartRequest)
+    if (model === '') throw modelRequired
+    request.exchange.model = model
+    return sendJson(reply, JSON.stringify({ model, instances: await context.router.restart(model) }))
+  })
+}

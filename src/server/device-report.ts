@@ -1,0 +1,48 @@
+import type { DeviceInstance, DeviceReport, DeviceStatus } from '../api/index.ts'
+import type { Device, Inventory } from '../hardware/index.ts'
+import type { Pool } from '../routing/index.ts'
+import type { Watcher } from './device-watch.ts'
+import type { Machine } from './machine.ts'
+
+/** Everything that is known of the devices now. */
+export function deviceReport(
+  { devices, links, problems }: Inventory,
+  machine: Machine,
+  watcher: Watcher,
+  pool: Pool,
+): DeviceReport {
+  const troubles = new Map(pool.deviceTroubles().map((trouble) => [trouble.deviceId, trouble]))
+  const instances = pool.instances()
+  const listed = [
+    ...devices,
+    ...machine.devices.map(({ device }) => device).filter((one) => !devices.includes(one)),
+  ]
+  return {
+    devices: listed.map((device) => {
+      const unusedReason = troubles.get(device.id)?.reason ?? unusedReasonOf(device, machine)
+      const sensors = watcher.sensors(device.id) ?? device.sensors
+      return {
+        ...device,
+        health: watcher.health(device.id),
+        used: unusedReason === undefined,
+        instances: instances.flatMap((one): DeviceInstance[] => {
+          const share = one.shares.find(({ deviceId }) => deviceId === device.id)
+          const { model, engine, pid, state, slots, running } = one
+          return share ? [{ model, engine, pid, state, slots, running, bytes: Math.round(share.bytes) }] : []
+        }),
+        ...(unusedReason !== undefined && { unusedReason }),
+        ...(sensors && { sensors }),
+      } satisfies DeviceStatus
+    }),
+    links,
+    problems: [...problems, ...machine.problems],
+  }
+}
+
+function unusedReasonOf(device: Device, machine: Machine): string | undefined {
+  if (device.state !== 'ok') return device.stateReason ?? `its state is ${device.state}`
+  if (device.partitioned) return 'its partitions take the work'
+  return machine.devices.some(({ id }) => id === device.id)
+    ? undefined
+    : 'the configuration or the engine leaves it out'
+}

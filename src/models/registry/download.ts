@@ -47,8 +47,9 @@ export async function downloadBlob(
     try {
       await partial.finish(digest, signal)
     } catch (error) {
-      // Another process, Ollama perhaps, may have finished the same download just now.
-      if (!isMissing(error) || (await sizeOf(path)) !== totalBytes) throw error
+      // Another process, Ollama perhaps, has finished the same download: what lies under the partial file's name by
+      // now is nothing, or the beginning of a third one's.
+      if (signal.aborted || (await sizeOf(path)) !== totalBytes) throw error
       await removePartial(path)
     } finally {
       await partial.close()

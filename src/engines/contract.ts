@@ -143,6 +143,8 @@ export interface InstanceExit {
   kind: 'closed' | 'out_of_memory' | 'crashed' | 'hung' | 'device_lost'
   /** The reason in the engine's words, with exit code or signal. */
   reason: string
+  /** It was ended from outside, by SIGKILL or SIGTERM: no fault of the engine or its device. */
+  killed?: boolean
 }
 
 export interface InstanceMemory {

@@ -1,5 +1,5 @@
 export type * from './contract.ts'
-export { type CpuFacts, type CpuPart, createCpuProbe, readCpu } from './cpu/index.ts'
+export { type CpuFacts, type CpuPart, cpuDevices, createCpuProbe, readCpu } from './cpu/index.ts'
 export { followKernelLog } from './health/kmsg.ts'
 export { verdictOf } from './health/verdict.ts'
 export { type HostFacts, readHost } from './host.ts'

@@ -25,7 +25,8 @@ import {
 /** An instance held by a request; `release` once, whatever happened. */
 export interface Lease {
   instance: EngineInstance
-  release(): void
+  /** Tells too whether the request had its whole answer. */
+  release(completed?: boolean): void
 }
 
 export interface PoolOptions {
@@ -185,9 +186,9 @@ export function createPool(options: PoolOptions): Pool {
     instance.exited.then((exit) => {
       instances.delete(entryId)
       const devices = state.entries.get(entryId)?.shares.map(({ deviceId }) => deviceId)
-      const { kind, reason } = exit
+      const { kind, reason, killed = false } = exit
       if (kind !== 'closed') log.error({ model: wish.modelName, devices, kind, reason }, 'engine ended')
-      const end = kind === 'closed' ? undefined : { kind, reason }
+      const end = kind === 'closed' ? undefined : { kind, reason, killed }
       const comesBack = noticeTroubles(() => ended(state, entryId, clock.now(), end)) && !state.closed
       step()
       if (comesBack) revive(wish)
@@ -262,10 +263,10 @@ export function createPool(options: PoolOptions): Pool {
     let released = false
     return {
       instance,
-      release: () => {
+      release: (completed = false) => {
         if (released) return
         released = true
-        release(state, entryId, clock.now(), slotless)
+        release(state, entryId, clock.now(), { slotless, completed })
         step()
       },
     }

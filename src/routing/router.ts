@@ -72,6 +72,7 @@ export function createRouter({ store, pool, wishOf, clock, prefersGoTemplate }: 
           spoken = true
           yield event
         }
+        lease.release(true)
         return
       } catch (thrown) {
         const error = asDroverError(thrown)
@@ -151,6 +152,7 @@ export function createRouter({ store, pool, wishOf, clock, prefersGoTemplate }: 
       try {
         const loadMs = clock.monotonicMs() - arrivedMs
         const result = await embedInputs(request, lease.instance, signal)
+        lease.release(true)
         return { ...result, loadMs, totalMs: clock.monotonicMs() - arrivedMs }
       } finally {
         lease.release()

@@ -82,6 +82,7 @@ function roomOf(
     maxInstances: instancesPerDevice(worker),
     maxReplicas: replicasPerDevice(worker),
     speed: device.facts.bandwidthGBs?.value ?? assumedBandwidthGBs[kind],
+    mayFail: kind === 'gpu',
     fallback,
     degraded: watch.degraded(id),
     spreads: true,

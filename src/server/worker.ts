@@ -2,7 +2,14 @@ import type { DeviceDirectory } from '../api/index.ts'
 import type { Config } from '../config/index.ts'
 import { systemClock } from '../core/index.ts'
 import { createEmbeddedEngine, createLlamaCppEngine, type Engine, superviseEngine } from '../engines/index.ts'
-import { createDeviceFinder, deviceProbes, factsOf, hostSystem } from '../hardware/index.ts'
+import {
+  cpuDevices,
+  createDeviceFinder,
+  deviceProbes,
+  factsOf,
+  hostSystem,
+  readCpu,
+} from '../hardware/index.ts'
 import type { ModelStore } from '../models/index.ts'
 import type { Logger } from '../observability/index.ts'
 import { modelsPerDevice } from '../placement/index.ts'
@@ -27,12 +34,10 @@ export interface Worker {
 
 /** Devices, engines, models in memory, and the way to them. */
 export function createWorker(config: Config, store: ModelStore, runDir: string, log: Logger): Worker {
-  const finder = createDeviceFinder({
-    system: hostSystem,
-    probes: deviceProbes,
-    factsOf,
-    cpuParts: cpuPartsOf(config.devices),
-  })
+  const cpuParts = cpuPartsOf(config.devices)
+  // Cores that are not there are refused before anything listens.
+  cpuDevices(readCpu(hostSystem), cpuParts)
+  const finder = createDeviceFinder({ system: hostSystem, probes: deviceProbes, factsOf, cpuParts })
   // Begins now, while nothing is urgent, so that the first load need not wait for it.
   const means = findMeans()
   let known: Means | undefined

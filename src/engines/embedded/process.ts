@@ -71,10 +71,12 @@ function explain(
   const how = signal ? `signal ${signal}` : `exit code ${code}`
   const words = output.trim().split('\n').at(-1) ?? ''
   if (signal === 'SIGKILL' && killedForMemory) {
-    return { kind: 'out_of_memory', reason: `the kernel ended it because memory ran out (${how})` }
+    const reason = `the kernel ended it because memory ran out (${how})`
+    return { kind: 'out_of_memory', reason, killed: true }
   }
   const kind = memoryWords.test(output) ? 'out_of_memory' : 'crashed'
-  return { kind, reason: words === '' ? how : `${words} (${how})` }
+  const killed = signal === 'SIGKILL' || signal === 'SIGTERM'
+  return { kind, reason: words === '' ? how : `${words} (${how})`, killed }
 }
 
 /** How many processes Linux has killed because memory ran out, since it started; 0 on other systems. */

@@ -266,9 +266,9 @@ async function serve(
     contextLength: model.contextLength,
     slots: props.total_slots ?? spec.slots,
     explainExit: async () => {
-      const { kind, reason } = await started.report('running')
+      const { kind, reason, killed } = await started.report('running')
       await started.removed
-      return { kind: kind === 'out_of_memory' || kind === 'device_lost' ? kind : 'crashed', reason }
+      return { kind: kind === 'out_of_memory' || kind === 'device_lost' ? kind : 'crashed', reason, killed }
     },
     log: context.log,
   })

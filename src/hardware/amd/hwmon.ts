@@ -12,6 +12,8 @@ export interface Hwmon {
   /** `power1_average`, or `power1_input` on cards and drivers that tell the power of the moment. */
   power?: string
   hasFan: boolean
+  /** The figure in `pwm1` at full speed. */
+  fastestPwm: number
 }
 
 export function findHwmon(files: SysfsFiles, parent: string): Hwmon | undefined {
@@ -29,7 +31,8 @@ export function findHwmon(files: SysfsFiles, parent: string): Hwmon | undefined 
   if (!named.has('edge') && !named.has('junction') && entries.includes('temp1_input'))
     named.set('edge', 'temp1')
   const power = ['power1_average', 'power1_input'].find((entry) => entries.includes(entry))
-  return { folder, named, hasFan: entries.includes('fan1_input'), ...present({ power }) }
+  const fastestPwm = numberOf(files.readText(`${folder}/pwm1_max`)) || 255
+  return { folder, named, hasFan: entries.includes('fan1_input'), fastestPwm, ...present({ power }) }
 }
 
 function reader(files: SysfsFiles, { folder, named }: Hwmon) {
@@ -65,7 +68,7 @@ export function readHwmon(files: SysfsFiles, hwmon: Hwmon): Sensors {
     powerLimitWatts: powerLimit(number('power1_cap', 1e6)),
     graphicsClockMhz: megahertz('sclk'),
     memoryClockMhz: megahertz('mclk'),
-    ...(hwmon.hasFan && readFan(number)),
+    ...(hwmon.hasFan && readFan(number, hwmon.fastestPwm)),
   }) as Sensors
 }
 
@@ -76,9 +79,10 @@ function powerLimit(watts: number | undefined): number | undefined {
 
 function readFan(
   number: (name: string, unit: number) => number | undefined,
+  fastestPwm: number,
 ): Pick<Sensors, 'fanRatio' | 'fanRpm'> {
-  const pwm = number('pwm1', number('pwm1_max', 1) || 255)
-  const fanRatio = pwm === undefined || pwm < 0 ? undefined : Math.min(1, pwm)
+  const ratio = number('pwm1', fastestPwm)
+  const fanRatio = ratio === undefined || ratio < 0 ? undefined : Math.min(1, ratio)
   return present({ fanRatio, fanRpm: number('fan1_input', 1) })
 }
 

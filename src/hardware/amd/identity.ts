@@ -58,7 +58,7 @@ export function numaNodeOf(text: string | undefined): number | undefined {
 const integratedGfx = /^gfx(700|801|902|909|90c|1013|1033|1035|1036|1037|1103|1150|1151|1152|1153)$/
 
 const integratedNames =
-  /\b(MI300A|[67]40M|6[168]0M|7[68]0M|8[4689]0M|80[456]0S|Raphael|Rembrandt|Phoenix\d?|Renoir|Cezanne|Lucienne|Barcelo|Picasso|Raven|Mendocino|Van ?Gogh|Strix|Krackan|Granite Ridge|Hawk Point|Dragon Range|Kaveri|Carrizo|Stoney|Mullins|Kabini)\b|Radeon(\(TM\))?( Vega( \d+)?)? Graphics\b/i
+  /\b(MI300A|[67]40M|6[168]0M|7[68]0M|8[4689]0M|80[456]0S|Raphael|Rembrandt|Phoenix\d?|Renoir|Cezanne|Lucienne|Barcelo|Picasso|Raven|Mendocino|Van ?Gogh|Strix|Krackan|Granite Ridge|Hawk Point|Dragon Range|Kaveri|Carrizo|Stoney|Mullins|Kabini)\b|Radeon(\(TM\))?( RX)?( Vega( \d+)?)? Graphics\b/i
 
 /**
  * Whether a GPU shares the host's memory, by its PCI id, else by its gfx target or name. Those of processors have ids

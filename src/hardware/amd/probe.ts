@@ -7,9 +7,9 @@ import type {
   ProbeResult,
 } from '../contract.ts'
 import { linkClassOf, pciPath } from '../pci/index.ts'
-import { textOf } from '../units.ts'
+import { present, textOf } from '../units.ts'
 import { assemble, mergeLinks } from './assemble.ts'
-import { isIntegrated } from './identity.ts'
+import { cardAddressOf, isIntegrated } from './identity.ts'
 import { type KfdNode, readKfdLinks, readKfdMemory, readKfdNodes } from './kfd.ts'
 import { marketNameOf } from './names.ts'
 import { withPermission } from './permission.ts'
@@ -22,7 +22,7 @@ import {
   readSensors,
   type SysfsCard,
 } from './sysfs.ts'
-import { askTools } from './tools.ts'
+import { askTools, type ToolAnswers } from './tools.ts'
 
 /** What the last full look found, so that a look at the sensors need not search for them. */
 interface Known {
@@ -52,8 +52,9 @@ export const amdProbe: DeviceProbe = {
       ),
       renderFiles(cards, nodes),
     )
-    const places = [...cards.flatMap((card) => placeOf(system, card) ?? []), ...tools.places]
-    const links = mergeLinks([readKfdLinks(system, nodes), withAddresses(tools.links, tools.devices)])
+    const told = addressed(tools)
+    const places = [...cards.flatMap((card) => placeOf(system, card) ?? []), ...told.places]
+    const links = mergeLinks([readKfdLinks(system, nodes), told.links])
     return {
       vendor: 'amd',
       devices,
@@ -134,18 +135,26 @@ function renderFiles(
   return files
 }
 
-/** A tool that names cards by number only: by the addresses that it gives elsewhere, since KFD counts otherwise. */
-function withAddresses(links: readonly LinkReading[], devices: readonly DeviceReading[]): LinkReading[] {
-  const named = (end: LinkReading['a']): LinkReading['a'] | undefined => {
-    const { pciAddress } =
-      end.pciAddress === undefined ? (devices.find(({ index }) => index === end.index) ?? {}) : end
-    return pciAddress === undefined ? undefined : { pciAddress }
+/**
+ * What a tool says of its number 3 may be of another card than KFD's number 3: by the addresses that the tool gives
+ * elsewhere. A tool that gives none keeps its numbers.
+ */
+function addressed(tools: ToolAnswers): Pick<ToolAnswers, 'links' | 'places'> {
+  if (tools.devices.every(({ pciAddress }) => pciAddress === undefined)) return tools
+  const addressOf = ({ index, pciAddress }: LinkReading['a']): string | undefined => {
+    const told = pciAddress ?? tools.devices.find((device) => device.index === index)?.pciAddress
+    return told === undefined ? undefined : cardAddressOf(told)
   }
-  return links.flatMap((link) => {
-    const [a, b] = [named(link.a), named(link.b)]
-    if (!a || !b) return devices.some(({ pciAddress }) => pciAddress !== undefined) ? [] : link
-    return { ...link, a, b }
+  const links = tools.links.flatMap((link) => {
+    const [a, b] = [addressOf(link.a), addressOf(link.b)]
+    if (a === undefined || b === undefined || a === b) return []
+    return [{ ...link, a: { pciAddress: a }, b: { pciAddress: b } }]
   })
+  const places = tools.places.flatMap(({ index, ...place }) => {
+    const pciAddress = addressOf(present({ index, pciAddress: place.pciAddress }))
+    return pciAddress === undefined ? [] : [{ ...place, pciAddress }]
+  })
+  return { links, places }
 }
 
 /** Tools call every way over PCIe the same: the bus itself tells switches and host bridges apart. */

@@ -9,7 +9,7 @@ import { readConcise } from './rocm-tables.ts'
 /** `rocm-smi … --json`: a block of named texts for each card, and one for the machine. */
 export const rocmJsonReader: OutputReader = {
   tool: 'rocm-smi --json',
-  matches: (text) => /^\s*\{/m.test(text) && /"card\d+"\s*:\s*\{/.test(text),
+  matches: (text) => /^[ \t]*\{/m.test(text) && /"card\d+"\s*:\s*\{/.test(text),
   read(text) {
     const blocks = parseBlocks(text)
     if (blocks === undefined) return refused('no JSON: it ends too early, or something was printed into it')
@@ -138,7 +138,7 @@ export const rocmTextReader: OutputReader = {
     const concise = readConcise(text)
     for (const { index } of concise) touch(cards, index)
     const notes = cut.map((title) => `the table "${title}" ends too early: ways are missing`)
-    if (/^\s*\.{3}\s*$/m.test(text)) notes.push('the text was shortened with "...": cards are missing')
+    if (/^[ \t]*\.{3}\s*$/m.test(text)) notes.push('the text was shortened with "...": cards are missing')
     const described = describe('rocm-smi', cards, system, notes)
     if (!described.ok) return described
     const { reading } = described

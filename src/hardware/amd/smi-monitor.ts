@@ -10,7 +10,7 @@ const tool = 'amd-smi monitor'
 export const monitorReader: OutputReader = {
   tool,
   matches: (text) =>
-    /^\s*GPU +.*(\b(POWER|GPU_T(EMP)?|MEM_T(EMP)?|GFX_(UTIL|CLO?C?K)|ENC_UTIL|VRAM_(USED|USAGE)|[PT]VIOL)\b|%)/m.test(
+    /^[ \t]*GPU +.*(\b(POWER|GPU_T(EMP)?|MEM_T(EMP)?|GFX_(UTIL|CLO?C?K)|ENC_UTIL|VRAM_(USED|USAGE)|[PT]VIOL)\b|%)/m.test(
       text,
     ) && !/ROCm System Management/.test(text),
   read(text) {
@@ -25,7 +25,7 @@ export const monitorReader: OutputReader = {
     addProcesses(cards, readRows(processTable, 'GPU').rows)
     const notes = [
       ...(odd > 0 ? [`${odd} rows do not fit the header and were left out`] : []),
-      ...(/^\s*\.{3}/m.test(text) ? ['the text was shortened with "...": cards are missing'] : []),
+      ...(/^[ \t]*\.{3}/m.test(text) ? ['the text was shortened with "...": cards are missing'] : []),
     ]
     return readingOf(tool, { devices: [...cards.values()], notes })
   },

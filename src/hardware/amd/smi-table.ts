@@ -27,7 +27,8 @@ export const tableReader: OutputReader = {
       return [{ ...readCard(upper, lower), ...shared }]
     })
     if (devices.length === 0) return refused('the table has no card')
-    for (const line of lines) addProcess(devices, line)
+    const processes = lines.findIndex((line) => /^\|\s*Processes:/.test(line))
+    if (processes >= 0) for (const line of lines.slice(processes)) addProcess(devices, line)
     return readingOf(tool, { devices })
   },
 }

@@ -17,7 +17,7 @@ function cardOf(source: string, end: End): DeviceReading {
 export const topologyTextReader: OutputReader = {
   tool: topology,
   matches: (text) =>
-    /^\s*(ACCESS|WEIGHT|HOPS|LINK TYPE|NUMA BW|CACHE COHERANCY|ATOMICS|DMA) TABLE:/im.test(text),
+    /^[ \t]*(ACCESS|WEIGHT|HOPS|LINK TYPE|NUMA BW|CACHE COHERANCY|ATOMICS|DMA) TABLE:/im.test(text),
   read(text) {
     const { tables, cut } = readTables(text)
     if (tables.length === 0) return refused('it has the titles of tables, and no table')
@@ -103,9 +103,9 @@ function xgmiLink(a: End, b: End, type: string, gbPerSecond: number | undefined)
 /** `amd-smi xgmi` as text: a row for each card with its link, then what it read from and wrote to each other one. */
 export const xgmiTextReader: OutputReader = {
   tool: xgmi,
-  matches: (text) => /^\s*(XGMI )?LINK METRIC TABLE:/im.test(text),
+  matches: (text) => /^[ \t]*(XGMI )?LINK METRIC TABLE:/im.test(text),
   read(text) {
-    const addresses = addressesOf(/^\s*bdf\s+bit_rate.*$/m.exec(text)?.[0] ?? '')
+    const addresses = addressesOf(/^[ \t]*bdf\s+bit_rate.*$/m.exec(text)?.[0] ?? '')
     const rows = [...text.matchAll(/^GPU(\d+)\s+(\S+)\s+(.*?)\s+(XGMI|PCIE|N\/A)\s*\n\s*Read\s+(.*)$/gm)]
     const links = rows.flatMap(([, index, bdf, speeds = '', type = '', read = '']) => {
       const from = present({ index: Number(index), pciAddress: pciAddressOf(bdf) })

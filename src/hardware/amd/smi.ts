@@ -53,7 +53,7 @@ export function cardsOfJson(text: string): Tree[] | undefined {
 /** `amd-smi static|list|metric|process|monitor --json`. */
 export const smiJsonReader: OutputReader = {
   tool: 'amd-smi --json',
-  matches: (text) => /^\s*[[{]/m.test(text) && /"gpu(_data)?"\s*:/.test(text),
+  matches: (text) => /^[ \t]*[[{]/m.test(text) && /"gpu(_data)?"\s*:/.test(text),
   read(text) {
     const cards = cardsOfJson(text)
     if (cards === undefined) return refused('no JSON: it ends too early, or something was printed into it')
@@ -64,7 +64,8 @@ export const smiJsonReader: OutputReader = {
 /** `amd-smi static|list|metric|process` as text. */
 export const smiReportReader: OutputReader = {
   tool: 'amd-smi',
-  matches: (text) => /^\s*(GPU|CPU|CORE): \d+\s*$/m.test(text) || /^\s+(MIN_CLK|DEEP_SLEEP): /m.test(text),
+  matches: (text) =>
+    /^[ \t]*(GPU|CPU|CORE): \d+\s*$/m.test(text) || /^[ \t]+(MIN_CLK|DEEP_SLEEP): /m.test(text),
   read(text) {
     const { blocks: found, cut } = treeOfReport(text)
     if (found.length > 0 && found.every(({ key }) => key === 'cpu' || key === 'core')) {

@@ -1,5 +1,5 @@
 /** Cards as the driver shows them in `/sys/class/drm`, without any tool (`drivers/gpu/drm/amd/pm/amdgpu_pm.c`). */
-import type { DeviceReading, HostSystem, PcieLink, PlaceReading } from '../contract.ts'
+import type { DeviceReading, EccCounts, HostSystem, PcieLink, PlaceReading } from '../contract.ts'
 import { linkOf } from '../pci/link.ts'
 import { bridgesAndCard, devicesFolder, pciPath, type SysfsFiles } from '../pci/path.ts'
 import { numberOf, pciAddressOf, pciIdOf, present, textOf } from '../units.ts'
@@ -22,7 +22,13 @@ export interface SysfsCard {
   linkFolder: string
   hwmon?: Hwmon
   integrated: boolean
+  /** `amdgpu`; `radeon` shows none of this. */
+  driver?: string
+  /** Asking for errors takes the firmware milliseconds, so that the last answer holds for a while. */
+  ecc?: { atMs: number; counts: EccCounts | undefined }
 }
+
+const eccHoldsMs = 30_000
 
 /** All of AMD's cards that have a driver. */
 export function findCards(files: SysfsFiles): SysfsCard[] {
@@ -35,7 +41,8 @@ export function findCards(files: SysfsFiles): SysfsCard[] {
 }
 
 function findCard(files: SysfsFiles, folder: string): SysfsCard {
-  const slot = /^PCI_SLOT_NAME=(\S+)$/m.exec(files.readText(`${folder}/uevent`) ?? '')?.[1]
+  const uevent = files.readText(`${folder}/uevent`) ?? ''
+  const slot = /^PCI_SLOT_NAME=(\S+)$/m.exec(uevent)?.[1]
   const pciAddress = pciAddressOf(slot ?? files.realPath(folder)?.split('/').at(-1))
   const pciDeviceId = pciIdOf(files.readText(`${folder}/device`))
   const render = files.list(`${folder}/drm`).find((name) => /^renderD\d+$/.test(name))
@@ -49,6 +56,7 @@ function findCard(files: SysfsFiles, folder: string): SysfsCard {
       uuid: uniqueIdOf(files.readText(`${folder}/unique_id`)),
       renderFile: render === undefined ? undefined : `/dev/dri/${render}`,
       hwmon: findHwmon(files, `${folder}/hwmon`),
+      driver: /^DRIVER=(\S+)$/m.exec(uevent)?.[1],
     }),
   }
 }
@@ -81,7 +89,7 @@ export function readCard(files: SysfsFiles, card: SysfsCard): DeviceReading {
       totalBytes === undefined || usedBytes === undefined ? undefined : Math.max(0, totalBytes - usedBytes),
     vbios: text('vbios_version'),
     numaNode: numaNodeOf(text('numa_node')),
-    pcie: readLink(files, card),
+    pcie: readWholeLink(files, card),
     sensors: { ...readSensors(files, card).sensors, ...readLimits(files, card) },
     ...stateOf(files, card),
   })
@@ -133,9 +141,8 @@ function stateOf(files: SysfsFiles, card: SysfsCard): Pick<DeviceReading, 'state
     const stateReason = 'the card is gone from the bus: reset it by its slot, or restart the machine'
     return { state: 'lost', stateReason }
   }
-  const driver = /^DRIVER=(\S+)$/m.exec(files.readText(`${card.folder}/uevent`) ?? '')?.[1]
   const answers = files.readText(`${card.folder}/mem_info_vram_total`) !== undefined
-  if (driver !== 'amdgpu' || answers || isAsleep(files, card)) return {}
+  if (card.driver !== 'amdgpu' || answers || isAsleep(files, card)) return {}
   return {
     state: 'error',
     stateReason: 'amdgpu does not answer for the card: it is being reset, or hangs; look for it in "dmesg"',
@@ -160,26 +167,36 @@ function readMemory(files: SysfsFiles, card: SysfsCard): { totalBytes?: number; 
   })
 }
 
-function readLink(files: SysfsFiles, { linkFolder, integrated, folder }: SysfsCard): PcieLink | undefined {
-  // What a processor's own GPU writes here is no link that could be narrow.
+/** The link as it is now; what a processor's own GPU writes there is no link that could be narrow. */
+function readLink(files: SysfsFiles, { linkFolder, integrated }: SysfsCard): PcieLink | undefined {
   if (integrated) return undefined
-  const read = (name: string, at = linkFolder) => files.readText(`${at}/${name}`)?.trim()
-  const link = linkOf(
-    read('current_link_speed'),
-    read('current_link_width'),
-    read('max_link_speed'),
-    read('max_link_width'),
-  )
-  return link ?? linkOf(read('current_link_speed', folder), read('current_link_width', folder))
+  const read = (name: string) => files.readText(`${linkFolder}/${name}`)?.trim()
+  return linkOf(read('current_link_speed'), read('current_link_width'))
+}
+
+/** The same with what card and slot could do. */
+function readWholeLink(files: SysfsFiles, card: SysfsCard): PcieLink | undefined {
+  if (card.integrated) return undefined
+  const read = (name: string) => files.readText(`${card.linkFolder}/${name}`)?.trim()
+  const most = linkOf(undefined, undefined, read('max_link_speed'), read('max_link_width'))
+  return filled({ ...readLink(files, card), ...most })
+}
+
+function readEcc(files: SysfsFiles, card: SysfsCard): EccCounts | undefined {
+  const atMs = performance.now()
+  if (card.ecc === undefined || atMs - card.ecc.atMs > eccHoldsMs) {
+    card.ecc = { atMs, counts: askEcc(files, card) }
+  }
+  return card.ecc.counts
 }
 
 /** Errors of the memory: `ue: 0` and `ce: 2`; pages taken out of use, one a line, end in `R`, those to come in `P`. */
-function readEcc(files: SysfsFiles, { folder }: SysfsCard) {
+function askEcc(files: SysfsFiles, { folder }: SysfsCard): EccCounts | undefined {
   const counts = files.readText(`${folder}/ras/umc_err_count`)
   if (counts === undefined) return undefined
   const count = (name: string) => numberOf(new RegExp(`^${name}:\\s*(\\d+)`, 'm').exec(counts)?.[1])
   const pages = files.readText(`${folder}/ras/gpu_vram_bad_pages`)
-  const marked = (mark: string) => pages?.match(new RegExp(`:\\s*${mark}\\s*$`, 'gm'))?.length ?? 0
+  const marked = (mark: string) => pages?.match(new RegExp(`: *${mark} *$`, 'gm'))?.length ?? 0
   return filled(
     present({
       corrected: count('ce'),

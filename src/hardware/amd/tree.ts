@@ -24,7 +24,7 @@ export function keyOf(name: string): string {
 
 /** The first JSON object or array in a text, warnings before and tables after it left out; undefined without one. */
 export function jsonOf(text: string): Value | undefined {
-  const start = text.search(/^\s*[[{]/m)
+  const start = text.search(/^[ \t]*[[{]/m)
   if (start < 0) return undefined
   const end = Math.max(text.lastIndexOf('}'), text.lastIndexOf(']'))
   const whole = parse(text.slice(start, end + 1))

@@ -12,7 +12,8 @@ export type KernelEvent = Omit<DeviceEvent, 'atMs'>
 const xidLine = /NVRM:\s*Xid \((?:PCI:)?([0-9a-f:.]+)[^)]*\):\s*(\d+)\s*,?\s*(.*)$/is
 /** `nvidia-nvswitch0: SXid (PCI:0000:05:00.0): 12028, Non-fatal, …` */
 const sxidLine = /SXid \((?:PCI:)?([0-9a-f:.]+)[^)]*\):\s*(\d+)?[^,]*,?\s*(.*)$/is
-const fallenLine = /NVRM:.*?\b((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])?\b.*fallen off the bus/is
+const fallenWords = /fallen off the bus/i
+const addressWords = /(?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]/i
 const initLine =
   /NVRM:\s*GPU\s+([0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]):\s*((?:RmInitAdapter|rm_init_adapter) failed.*)$/is
 
@@ -34,10 +35,8 @@ export function parseXid(line: string): KernelEvent | undefined {
       sxid[2],
       `SXid${sxid[2] === undefined ? '' : ` ${sxid[2]}`}${tailOf(sxid[3])}`,
     )
-  const fallen = fallenLine.exec(text)
-  if (fallen !== null) {
-    const address = /(?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]/i.exec(text)?.[0]
-    return eventOf('fallen_off_bus', address, undefined, 'the card has fallen off the bus')
+  if (fallenWords.test(text)) {
+    return eventOf('fallen_off_bus', addressWords.exec(text)?.[0], undefined, 'the card has fallen off the bus')
   }
   const init = initLine.exec(text)
   return init === null
@@ -74,11 +73,11 @@ export function eventsOf(log: string): KernelEvent[] {
   lines.forEach((line, at) => {
     const open = /NVRM: The NVIDIA GPU/i.test(line) && !/fallen off/i.test(line)
     const event = parseXid(open ? lines.slice(at, at + 4).join(' ') : line)
-    const rest =
+    // The end of a message that was read with its beginning.
+    const told =
       event?.kind === 'fallen_off_bus' &&
       event.pciAddress === undefined &&
-      /fallen off/i.test(lines[at] ?? '')
-    const told = rest && events.at(-1)?.kind === 'fallen_off_bus'
+      events.at(-1)?.kind === 'fallen_off_bus'
     if (event !== undefined && !told) events.push(event)
   })
   return events
@@ -87,7 +86,7 @@ export function eventsOf(log: string): KernelEvent[] {
 /** A kernel log (dmesg, journal, `/dev/kmsg`): cards that it says are lost, and each event as a note. */
 export const kernelLogReader: OutputReader = {
   tool,
-  matches: (text) => /NVRM:|SXid \(|nvidia-peermem|^(kern|\d+,\d+,\d+)[ :,]/m.test(text.slice(0, 200_000)),
+  matches: (text) => /NVRM:|SXid \(|nvidia-peermem|^kern +:\w+ *:|^\d+,\d+,\d+,[^;\n]*;/m.test(text.slice(0, 200_000)),
   read(text) {
     const events = eventsOf(text)
     if (events.length === 0) return refused(`${tool}: no Xid, no SXid and no lost NVIDIA card is in it`)

@@ -21,11 +21,9 @@ describe('openLibrary', () => {
     expect(await openLibrary('libnothing-of-this-name.so.9')).toBeUndefined()
   })
 
-  it('opens NVML or says that there is none', async () => {
+  it('opens NVML where it is, and says where it is not', async () => {
     const nvml = await openNvml()
-    if (nvml === undefined) return
-    const count = Buffer.alloc(4)
-    expect(await nvml.call('nvmlDeviceGetCount_v2', count)).toBe(0)
+    expect([undefined, 0]).toContain(await nvml?.call('nvmlDeviceGetCount_v2', Buffer.alloc(4)))
   })
 })
 
@@ -42,7 +40,7 @@ function fakeNvml(
   const table: typeof answers = {
     nvmlDeviceGetCount_v2: u32(2),
     nvmlDeviceGetHandleByIndex_v2: {
-      write: (out, [index]) => out.writeBigUInt64LE(100n + BigInt(index ?? 0)),
+      write: (out, [index]) => out.writeBigUInt64LE(100n + BigInt(Number(index))),
     },
     nvmlDeviceGetUUID: (handle) => ({ write: (out) => out.write(`GPU-${handle}0000-0000`) }),
     nvmlDeviceGetPciInfo_v3: (handle) => ({

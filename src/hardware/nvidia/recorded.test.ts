@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { sharedData } from '../../../test/support/shared-data.ts'
 import type { DeviceReading, Reading } from '../contract.ts'
@@ -206,7 +207,7 @@ describe('recorded outputs', () => {
 
   it('of topology agree with the matrix, cell by cell', () => {
     for (const { path, text } of filesOf('nvidia-smi-topo-m')) {
-      const lines = text.replaceAll(/\u001b\[\d+m/g, '').split('\n')
+      const lines = stripVTControlCharacters(text).split('\n')
       const rows = lines
         .filter((line) => /^\s*GPU\d+\s.*\bX\b/.test(line))
         .map((line) => line.trim().split(/\s+/))

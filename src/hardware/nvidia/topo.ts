@@ -1,11 +1,9 @@
+import { stripVTControlCharacters } from 'node:util'
 import type { LinkClass, LinkReading, OutputReader, PlaceReading } from '../contract.ts'
 import { readingOf, refused } from '../reading.ts'
 import { numberOf, present, textOf } from '../units.ts'
 
 const tool = 'nvidia-smi topo -m'
-
-/** nvidia-smi underlines the header on a terminal, and in files too. */
-const escapes = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*[A-Za-z]`, 'g')
 
 const classes: Readonly<Record<string, LinkClass>> = {
   PIX: 'pix',
@@ -24,6 +22,8 @@ const tailTitles = /CPU Affinity|GPU NUMA ID|NUMA Affinity/gi
 export const topoReader: OutputReader = {
   tool,
   matches(text) {
+    // Tools of other makers print the same matrix.
+    if (/MetaX|mx-smi|ixsmi|mthreads/i.test(text)) return false
     const header = headerOf(text)
     return header !== undefined && rowsOf(text, header).size > 0
   },
@@ -49,8 +49,9 @@ interface Header {
   tail: string[]
 }
 
+/** nvidia-smi underlines the header on a terminal, and in files too: such marks are stripped. */
 function headerOf(text: string): Header | undefined {
-  for (const line of text.replace(escapes, '').slice(0, 100_000).split(/\r?\n/)) {
+  for (const line of stripVTControlCharacters(text).slice(0, 100_000).split(/\r?\n/)) {
     // A row has an X where it meets itself; the header has none.
     if (!/^\s*GPU\d+(\s|$)/.test(line) || /\sX(\s|$)/.test(line)) continue
     const tail = line.search(tailTitles)
@@ -78,7 +79,7 @@ interface Row {
 
 function rowsOf(text: string, header: Header): Map<number, Row> {
   const rows = new Map<number, Row>()
-  for (const line of text.replace(escapes, '').split(/\r?\n/)) {
+  for (const line of stripVTControlCharacters(text).split(/\r?\n/)) {
     const gpu = gpuNumber(/^\s*(GPU\d+)\s/i.exec(line)?.[1] ?? '')
     if (gpu === undefined || !/\sX(\s|$)/.test(line)) continue
     const words = line.trim().split(/\s+/).slice(1)

@@ -1,4 +1,3 @@
 export { factsOf } from './facts.ts'
-export { type CardTraits, specOf } from './lookup.ts'
 export { nvlinkGbPerSecond } from './nvlink.ts'
-export { type GpuSpec, specTable } from './table.ts'
+export { specTable } from './table.ts'

@@ -8,7 +8,8 @@ export interface Description {
   memory?: string
   /** Cores of a CPU device. */
   cores?: string
-  pcie?: string
+  /** `PCIe 4.0 x16`, or that it works on the host's memory. */
+  link?: string
   /** The PCIe link has fewer lanes or less speed than it could. */
   slow: boolean
   /** `lost`, `hidden`, ... */
@@ -23,10 +24,11 @@ export function describeDevice(device: Device, topology: Topology): Description 
   const { cores, memoryTotalBytes, unifiedMemory } = device
   return {
     name: device.name,
-    ...(memoryTotalBytes > 0 && { memory: memoryText(memoryTotalBytes) + (unifiedMemory ? ' shared' : '') }),
+    ...(memoryTotalBytes > 0 && { memory: memoryText(memoryTotalBytes) }),
     ...(device.kind === 'cpu' &&
       cores && { cores: `${cores.length} ${cores.length === 1 ? 'core' : 'cores'}` }),
-    ...(pcie && { pcie: pcieText(pcie) }),
+    ...(pcie && { link: pcieText(pcie) }),
+    ...(unifiedMemory && { link: 'unified memory' }),
     slow: pcie !== undefined && isSlow(pcie),
     ...(device.state !== 'ok' && { state: device.state.replace('_', ' ') }),
     ...(parts !== '' && { parts }),

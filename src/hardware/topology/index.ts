@@ -1,4 +1,4 @@
 export { buildTopology } from './build.ts'
+export { shortLabels } from './labels.ts'
 export { drawSvg } from './svg/draw.ts'
 export { drawText } from './text.ts'
-export { shortLabels } from './labels.ts'

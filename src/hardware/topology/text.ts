@@ -86,10 +86,9 @@ function treeLines(topology: Topology): string[] {
 }
 
 function columnsOf(device: Device, topology: Topology): string[] {
-  const { name, memory = '', cores, pcie, slow, state, parts } = describeDevice(device, topology)
-  const link = pcie === undefined ? '' : `${pcie}${slow ? ' (!)' : ''}`
+  const { name, memory = '', cores, link = '', slow, state, parts } = describeDevice(device, topology)
   const notes = [parts, state && `[${state}]`].filter((note) => note !== undefined)
-  return [name, memory, cores ?? link, notes.join(' ')].map(plain)
+  return [name, memory, cores ?? (slow ? `${link} (!)` : link), notes.join(' ')].map(plain)
 }
 
 function cpusFirst(a: Device, b: Device): number {

@@ -57,7 +57,7 @@ export function launched(
   entry.plan = { ...entry.plan, slots: seen.slots, contextLength }
   if (seen.bytes > 0) {
     const scale = seen.bytes / Math.max(1, entry.bytes)
-    entry.shares = entry.shares.map(({ deviceId, bytes }) => ({ deviceId, bytes: bytes * scale }))
+    entry.shares = entry.shares.map((share) => ({ ...share, bytes: share.bytes * scale }))
     entry.bytes = seen.bytes
   }
 }
@@ -79,7 +79,9 @@ export function launchFailed(
   // A launch on a lost device was ended with it: those who wait are served elsewhere.
   if (entry.shares.some(({ deviceId }) => state.devices.get(deviceId)?.lost)) return []
   if (error.code === 'insufficient_memory' && capAfter(state, entry)) return []
-  if (error.code === 'engine_crashed') recordUnaskedEnd(state, entry, nowMs, error.message)
+  if (error.code === 'engine_crashed') {
+    recordUnaskedEnd(state, entry, nowMs, { kind: 'crashed', reason: error.message })
+  }
   const runs = [...state.entries.values()].some(({ key, phase }) => key === entry.key && phase !== 'closing')
   // A further copy that does not come up is no reason to refuse what the others will serve.
   if (runs) return []
@@ -92,6 +94,8 @@ export function launchFailed(
 export interface UnaskedEnd {
   kind: 'out_of_memory' | 'crashed' | 'hung' | 'device_lost'
   reason: string
+  /** Somebody or the system ended it by SIGKILL or SIGTERM. */
+  killed?: boolean
 }
 
 /** An instance has ended; true is returned when it should come back. */
@@ -106,19 +110,25 @@ export function ended(state: LifecycleState, entryId: number, nowMs: number, end
     return entry.stale && entry.replacedBy === 0
   }
   if (end.kind === 'out_of_memory') capAfter(state, entry)
-  recordUnaskedEnd(state, entry, nowMs, end.reason)
+  recordUnaskedEnd(state, entry, nowMs, end)
   if (end.kind === 'device_lost') {
     for (const { deviceId } of entry.shares) setQuarantine(state, deviceId, nowMs, end.reason)
   }
   return entry.inUse > 0 || entry.keepAliveMs > nowMs - entry.idleSinceMs
 }
 
-/** A request is done with an instance. */
-export function release(state: LifecycleState, entryId: number, nowMs: number, slotless = false): void {
+/** A request is done with an instance; `completed` when it had its whole answer from it. */
+export function release(
+  state: LifecycleState,
+  entryId: number,
+  nowMs: number,
+  { slotless = false, completed = false } = {},
+): void {
   const entry = state.entries.get(entryId)
   if (!entry) return
   entry.inUse--
   if (!slotless) entry.busy--
+  if (completed) entry.served++
   if (entry.inUse === 0) entry.idleSinceMs = nowMs
 }
 
@@ -161,18 +171,21 @@ function capAfter(state: LifecycleState, entry: Entry): boolean {
   return caps !== undefined
 }
 
-function recordUnaskedEnd(state: LifecycleState, entry: Entry, nowMs: number, reason: string): void {
-  state.crashes.set(entry.key, recordCrash(state.crashes.get(entry.key), nowMs, reason))
+function recordUnaskedEnd(state: LifecycleState, entry: Entry, nowMs: number, end: UnaskedEnd): void {
+  const { key, served } = entry
+  const { reason } = end
+  const record = recordCrash(state.crashes.get(key), { atMs: nowMs, proven: served > 0 }, reason)
+  state.crashes.set(key, record)
   // Of an instance on several devices nobody knows which one failed.
   const [share, ...more] = entry.shares
-  if (!share || more.length > 0) return
-  const record = recordDeviceCrash(state.devices.get(share.deviceId), { atMs: nowMs, key: entry.key, reason })
-  state.devices.set(share.deviceId, record)
-  const runsElsewhere = (key: string) =>
+  if (!share?.mayFail || more.length > 0 || end.killed || end.kind === 'out_of_memory') return
+  const device = recordDeviceCrash(state.devices.get(share.deviceId), { atMs: nowMs, key, reason })
+  state.devices.set(share.deviceId, device)
+  const runsElsewhere = (other: string) =>
     [...state.entries.values()].some(
-      (other) => other.key === key && other.phase === 'ready' && !liesOn(other, share.deviceId),
+      (one) => one.key === other && one.phase === 'ready' && !liesOn(one, share.deviceId),
     )
-  if (isDeviceFault(record, runsElsewhere)) setQuarantine(state, share.deviceId, nowMs, reason)
+  if (isDeviceFault(device, runsElsewhere)) setQuarantine(state, share.deviceId, nowMs, reason)
 }
 
 function setQuarantine(state: LifecycleState, deviceId: string, nowMs: number, reason: string): void {

@@ -211,6 +211,19 @@ describe('a device that fails', () => {
   })
 })
 
+describe('an instance that crashes', () => {
+  it('is back within a second for as long as it had served, and no request is refused', () => {
+    const m = machine(twoCards())
+    for (let crash = 0; crash < 50; crash++) {
+      const launch = launchOf(m.ask(wish('a', gib)).effects) ?? launchOf(m.pass(1000))
+      m.load(launch?.entryId ?? 0)
+      m.release(launch?.entryId ?? 0, true)
+      m.end(launch?.entryId ?? 0, 'SIGKILL')
+    }
+    expect(m.now()).toBeLessThanOrEqual(50_000)
+  })
+})
+
 describe('a rolling restart', () => {
   it('starts the successor first, moves new requests to it, and lets the old one finish', () => {
     const m = machine([room('gpu0', 24 * gib)])

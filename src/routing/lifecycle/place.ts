@@ -102,8 +102,9 @@ function bytesOn(entries: readonly Entry[], deviceIds: readonly string[]): numbe
 
 function sharesOf(target: Target, plan: LoadPlan): Share[] {
   const total = sum(target.map(({ limitBytes }) => limitBytes)) || 1
-  return target.map(({ id, limitBytes }) => ({
+  return target.map(({ id, limitBytes, mayFail }) => ({
     deviceId: id,
+    mayFail,
     bytes: target.length === 1 ? plan.bytes : (plan.bytes * limitBytes) / total,
   }))
 }

@@ -4,7 +4,7 @@ import { type CrashRecord, recordCrash, restartRule, restartVerdict } from './re
 
 function crashes(...times: number[]): CrashRecord | undefined {
   return times.reduce<CrashRecord | undefined>(
-    (record, at) => recordCrash(record, at, `crash at ${at}`),
+    (record, atMs) => recordCrash(record, { atMs, proven: false }, `crash at ${atMs}`),
     undefined,
   )
 }
@@ -27,7 +27,19 @@ describe('the restart rule', () => {
 
   it('forgets crashes that left the window', () => {
     expect(restartVerdict(crashes(0, 1, 2), restartRule.windowMs + 2).verdict).toBe('start')
-    expect(recordCrash(crashes(0, 1), restartRule.windowMs + 1, 'new').crashedAtMs).toHaveLength(1)
+    expect(
+      recordCrash(crashes(0, 1), { atMs: restartRule.windowMs + 1, proven: false }, 'new').crashes,
+    ).toHaveLength(1)
+  })
+
+  it('lets one that had served come back within a second, however often it crashes', () => {
+    let record: CrashRecord | undefined
+    for (let at = 0; at < 200_000; at += 1000) {
+      record = recordCrash(record, { atMs: at, proven: true }, 'killed')
+      const verdict = restartVerdict(record, at)
+      expect(verdict.verdict).not.toBe('refuse')
+      if (verdict.verdict === 'wait') expect(verdict.untilMs - at).toBeLessThan(1000)
+    }
   })
 
   it('never asks for more than the longest delay', () => {
@@ -37,7 +49,7 @@ describe('the restart rule', () => {
         let record: CrashRecord | undefined
         for (const gap of gaps) {
           now += gap
-          record = recordCrash(record, now, 'x')
+          record = recordCrash(record, { atMs: now, proven: false }, 'x')
         }
         const verdict = restartVerdict(record, now)
         const untilMs = verdict.verdict === 'start' ? now : verdict.untilMs

@@ -211,6 +211,7 @@ function startReplica(round: Round, { wish, slotless }: Waiter, sameKind: boolea
   const attempt = `${kind} ${JSON.stringify(wish.options)} ${wish.key}`
   if (round.placeless.has(attempt)) return false
   const restart = restartVerdict(state.crashes.get(wish.key), facts.nowMs)
+  if (restart.verdict !== 'start') round.wakeAtMs = Math.min(round.wakeAtMs, restart.untilMs)
   const running = [...state.entries.values()]
   const found = restart.verdict === 'start' ? place(state, wish, facts.machine(), running, kind) : undefined
   if (!found?.ok) {
@@ -271,6 +272,7 @@ function launch(round: Round, wish: LoadWish, { plan, shares }: Placement): Entr
     shares,
     inUse: 0,
     busy: 0,
+    served: 0,
     retiring: false,
     stale: false,
     keepAliveMs: keepAliveOf(round, wish.key),

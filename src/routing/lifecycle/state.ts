@@ -59,6 +59,8 @@ export type Phase = 'loading' | 'ready' | 'closing'
 export interface Share {
   deviceId: string
   bytes: number
+  /** Whether crashes may be the device's fault: a GPU's, not a CPU's. */
+  mayFail: boolean
 }
 
 /** An instance that is loaded, being loaded or being unloaded. */
@@ -76,6 +78,8 @@ export interface Entry {
   inUse: number
   /** Those of them that run in a slot. */
   busy: number
+  /** Requests that it has run to their end. */
+  served: number
   /** Takes no new request: it closes as soon as nobody holds it. Worked out anew by every `settle`. */
   retiring: boolean
   /** It is to be replaced by a new one; see `restart`. */
@@ -140,6 +144,8 @@ export interface DeviceRoom {
   maxReplicas: number
   /** In any unit, the same for all; among equally busy ones the fastest is taken. */
   speed: number
+  /** Whether crashes on it may be its own fault. */
+  mayFail: boolean
   /** Taken only where no other is left: the CPU of a machine with GPUs. */
   fallback: boolean
   /** Slowed down or in doubt: taken after the healthy ones. */

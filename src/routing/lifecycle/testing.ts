@@ -31,6 +31,7 @@ export function room(id: string, limitBytes: number, changes: Partial<DeviceRoom
     maxInstances: 10,
     maxReplicas: 1,
     speed: 1,
+    mayFail: true,
     fallback: false,
     degraded: false,
     spreads: false,
@@ -78,8 +79,8 @@ export function machine(
       nowMs += ms
       return step()
     },
-    release: (entryId: number) => {
-      release(state, entryId, nowMs)
+    release: (entryId: number, completed = false) => {
+      release(state, entryId, nowMs, { completed })
       return step()
     },
     end: (entryId: number, crash?: string) => {

@@ -1,7 +1,7 @@
 import type { Link, Topology } from '../../contract.ts'
 import { isBridge } from '../classes.ts'
 import { rateText } from '../labels.ts'
-import { element, tag } from './element.ts'
+import { element, tag, tagWidth } from './element.ts'
 import type { Box, Plan } from './layout.ts'
 import { thickness } from './thickness.ts'
 
@@ -28,7 +28,7 @@ export function drawArcs(plan: Plan, topology: Topology): { markup: string; bott
   const top = plan.fabricsBottom + 8
   const deepestFirst = arcs.toSorted((one, other) => other.level - one.level)
   const lines = deepestFirst.map((arc) => drawArc(arc, top + (arc.level + 1) * levelHeight))
-  const tags = arcs.map((arc) => drawTag(arc, top + (arc.level + 1) * levelHeight))
+  const tags = arcs.map((arc) => drawTag(arc, arcs, top + (arc.level + 1) * levelHeight))
   return {
     markup: [...lines, ...tags].join(''),
     bottom: plan.fabricsBottom + (levels === 0 ? 0 : levels * levelHeight + 20),
@@ -83,8 +83,16 @@ function drawArc({ link, left, right, leftFoot: x1, rightFoot: x2 }: Arc, low: n
   return element('path', { d: `${down} ${up}`, ...attributes })
 }
 
-function drawTag({ link, leftFoot, rightFoot }: Arc, low: number): string {
+/** A tag stands as near to the arc's middle as it can without hiding the feet of deeper arcs. */
+function drawTag({ link, leftFoot, rightFoot, level }: Arc, arcs: readonly Arc[], low: number): string {
   const { label, gbPerSecond } = link
   const text = gbPerSecond ? `${label} · ${rateText(gbPerSecond)} GB/s` : label
-  return tag((leftFoot + rightFoot) / 2, low, text, rightFoot - leftFoot - 28)
+  const half = tagWidth(text) / 2 + 4
+  const feet = arcs.filter((arc) => arc.level > level).flatMap((arc) => [arc.leftFoot, arc.rightFoot])
+  const middle = (leftFoot + rightFoot) / 2
+  const reach = (rightFoot - leftFoot) / 2 - half - 14
+  const steps = Array.from({ length: Math.max(0, Math.floor(reach / 6)) }, (_, at) => (at + 1) * 6)
+  const places = [0, ...steps.flatMap((step) => [-step, step])].map((step) => middle + step)
+  const free = places.find((x) => feet.every((foot) => Math.abs(foot - x) > half))
+  return tag(free ?? middle, low, text, rightFoot - leftFoot - 28)
 }

@@ -43,9 +43,14 @@ export function textWidth(text: string, size: number): number {
   return text.length * size * 0.58
 }
 
+/** How wide a tag is. */
+export function tagWidth(text: string): number {
+  return textWidth(text, 11) + 10
+}
+
 /** A text across the middle (x, y) of a line, on a ground of its own; nothing where the line has no room for it. */
 export function tag(x: number, y: number, text: string, room: number): string {
-  const width = textWidth(text, 11) + 10
+  const width = tagWidth(text)
   if (width > room) return ''
   const ground = { x: x - width / 2, y: y - 8, width, height: 16, rx: 4, class: 'ground' }
   return element('rect', ground) + label(x, y + 4, 'small ink middle', text)

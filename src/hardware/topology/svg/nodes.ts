@@ -55,26 +55,25 @@ function drawCpu({ device, box }: Placed, topology: Topology, labels: Labels): s
 }
 
 function drawCard({ device, box }: Placed, topology: Topology, labels: Labels): string {
-  const { name, memory, pcie, slow, state, parts } = describeDevice(device, topology)
+  const { name, memory, link, slow, state, parts } = describeDevice(device, topology)
   const room = box.width - 24
-  const names = twoLines(name, 12, room)
   const bandwidth = device.facts.bandwidthGBs?.value
   const speed = bandwidth === undefined ? undefined : `${Math.round(bandwidth)} GB/s`
-  const left = box.x + 12
-  const facts = [memory, speed].filter((fact) => fact !== undefined).join(' · ')
+  const line = (y: number, style: string, text: string | undefined) =>
+    text === undefined ? '' : label(box.x + 12, box.y + y, style, text)
+  const small = (y: number, style: string, text: string | undefined) =>
+    line(y, `small ${style}`, text && fitted(text, 11, room))
   return element(
     'g',
     {},
     element('title', {}, titleOf(device)),
     rectangle(box, state === undefined ? 'card' : 'card dash', 8),
-    label(left, box.y + 21, 'name ink', labels.get(device.id) ?? ''),
-    ...(state === undefined ? [] : [label(box.x + box.width - 12, box.y + 21, 'small bad end', state)]),
-    ...names.map((line, at) => label(left, box.y + 39 + at * 14, 'body ink', line)),
-    label(left, box.y + 70, 'small dim', fitted(facts, 11, room)),
-    ...(pcie === undefined
-      ? []
-      : [label(left, box.y + 86, slow ? 'small bad' : 'small dim', fitted(pcie, 11, room))]),
-    ...(parts === undefined ? [] : [label(left, box.y + 103, 'small dim', fitted(parts, 11, room))]),
+    line(21, 'name ink', labels.get(device.id)),
+    state === undefined ? '' : label(box.x + box.width - 12, box.y + 21, 'small bad end', state),
+    ...twoLines(name, 12, room).map((text, at) => line(39 + at * 14, 'body ink', text)),
+    small(70, 'dim', [memory, speed].filter((fact) => fact !== undefined).join(' · ')),
+    small(86, slow ? 'bad' : 'dim', link),
+    small(103, 'dim', parts),
   )
 }
 

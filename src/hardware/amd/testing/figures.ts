@@ -1,0 +1,305 @@
+const mib = 1024 ** 2
+
+/** What stands in a recorded file of one of its cards, read off by eye. */
+export const figures: readonly (readonly [name: string, index: number, expected: object])[] = [
+  ['amd-smi-list-text/rocm6.4.0-list-e.txt', 0, { index: 0, pciAddress: '0000:23:00.0' }],
+  [
+    'amd-smi-metric-text/rocm6.1.0-metric-p.txt',
+    0,
+    { pcie: { generation: 4, width: 16 }, sensors: { pcieReplays: 0 } },
+  ],
+  ['amd-smi-metric-text/rocm6.3.0-metric-pcie.txt', 1, { index: 1, pcie: { generation: 5, width: 16 } }],
+  [
+    'amd-smi-metric-text/rocm6.1.1-metric-clock.txt',
+    0,
+    {
+      sensors: {
+        graphicsClockMhz: 113,
+        graphicsClockMaxMhz: 1800,
+        memoryClockMhz: 900,
+        memoryClockMaxMhz: 1200,
+      },
+    },
+  ],
+  ['amd-smi-metric-text/rocm6.3.0-metric-throttle.txt', 1, { index: 1, sensors: { throttle: [] } }],
+  ['amd-smi-metric-text/rocm7.0.0-metric-v-g-0.txt', 0, { sensors: { throttle: ['idle'] } }],
+  [
+    'amd-smi-metric-text/rocm6.1.1-metric-ecc-ecc-blocks.txt',
+    0,
+    { sensors: { ecc: { corrected: 0, uncorrected: 0 } } },
+  ],
+  [
+    'amd-smi-metric-text/rocm7.1.0-metric.txt',
+    0,
+    {
+      sensors: { powerWatts: 140, hotspotC: 37, memoryTotalBytes: 196592 * mib, memoryUsedBytes: 283 * mib },
+    },
+  ],
+  [
+    'amd-smi-monitor-text/rocm6.1.0-monitor-ptumv.txt',
+    7,
+    {
+      index: 7,
+      memoryTotalBytes: 196300 * mib,
+      sensors: { powerWatts: 175, hotspotC: 34, memoryTemperatureC: 32, graphicsClockMhz: 113 },
+    },
+  ],
+  [
+    'amd-smi-monitor-text/rocm6.2.0-monitor-q.txt',
+    0,
+    {
+      sensors: {
+        powerWatts: 199,
+        hotspotC: 103,
+        utilization: 0.99,
+        memoryUtilization: 0.31,
+        memoryUsedBytes: 1235 * mib,
+        processes: [{ pid: 1564865, name: 'rvs', memoryBytes: 1181116006 }],
+      },
+    },
+  ],
+  [
+    'amd-smi-monitor-text/rocm6.3.0-monitor-p-t-v.txt',
+    31,
+    { index: 31, sensors: { powerWatts: 227, memoryTemperatureC: 49 } },
+  ],
+  [
+    'amd-smi-monitor-text/rocm6.4.0-monitor-viol.txt',
+    5,
+    { index: 5, sensors: { throttle: ['power_cap', 'sw_thermal'] } },
+  ],
+  ['amd-smi-monitor-text/rocm6.4.0-monitor-viol.txt', 6, { index: 6, sensors: { throttle: ['power_cap'] } }],
+  [
+    'amd-smi-monitor-text/rocm6.4.1-monitor.txt',
+    8,
+    { index: 8, sensors: { powerWatts: 210, graphicsClockMhz: 2104 } },
+  ],
+  ['amd-smi-monitor-text/rocm7.0.0-monitor-p.txt', 2, { sensors: { powerWatts: 153, powerLimitWatts: 750 } }],
+  [
+    'amd-smi-process-text/rocm6.2.0-process-2.txt',
+    0,
+    { sensors: { processes: [{ pid: 1693982, name: 'TransferBench' }] } },
+  ],
+  [
+    'amd-smi-static-json/dme-mi210.json',
+    0,
+    {
+      name: 'AMD Instinct MI210',
+      pciDeviceId: '0x740f',
+      gfx: 'gfx90a',
+      computeUnits: 104,
+      memoryTotalBytes: 65520 * mib,
+      driverVersion: '6.14.0-24-generic',
+      numaNode: 1,
+      pcie: { maxGeneration: 4, maxWidth: 16 },
+      sensors: { slowdownC: 99, shutdownC: 99, powerLimitWatts: 300, ecc: { enabled: true } },
+    },
+  ],
+  [
+    'amd-smi-static-text/amdsmi-docs-static.txt',
+    3,
+    {
+      index: 3,
+      name: 'MI300A',
+      kind: 'integrated',
+      pciAddress: '0003:01:00.0',
+      memoryTotalBytes: 64289 * mib,
+      numaNode: 3,
+    },
+  ],
+  [
+    'amd-smi-static-text/rocm6.1.2-static-limit.txt',
+    1,
+    { sensors: { powerLimitWatts: 213, slowdownC: 109, shutdownC: 114 } },
+  ],
+  ['amd-smi-static-text/rocm6.3.0-static-asic.txt', 0, { name: 'MI308X', computeUnits: 20, gfx: 'gfx942' }],
+  ['amd-smi-static-text/rocm6.4.0-static-vram.txt', 1, { memoryTotalBytes: 30704 * mib }],
+  ['amd-smi-static-text/rocm6.4.0-static-clock-all-g-0.txt', 0, { sensors: { graphicsClockMaxMhz: 1800 } }],
+  [
+    'amdgpu_top-json/dump.json',
+    0,
+    {
+      name: 'AMD Radeon RX 9060 XT',
+      gfx: 'gfx1200',
+      memoryTotalBytes: 17095983104,
+      computeUnits: 32,
+      sensors: {
+        powerWatts: 155,
+        powerLimitWatts: 164,
+        temperatureC: 50,
+        hotspotC: 71,
+        fanRpm: 1755,
+        throttle: ['power_cap'],
+      },
+    },
+  ],
+  ['amdgpu_top-json/dump.json', 1, { kind: 'integrated', gfx: 'gfx1036', memoryTotalBytes: 536870912 }],
+  [
+    'deviceQuery/thamada-MI300X.txt',
+    0,
+    { uuid: '0x960cff6be1be8723', pciAddress: '0000:05:00.0', computeUnits: 304 },
+  ],
+  [
+    'deviceQuery/thamada-MI300X_x4.txt',
+    3,
+    { uuid: '0xeff71edc82169115', pciAddress: '0000:85:00.0', memoryTotalBytes: 196592 * mib },
+  ],
+  [
+    'kfd-topology/1gpu-plus-copy.json',
+    0,
+    {
+      pciAddress: '0000:19:00.0',
+      uuid: '0xc34ec50444dd0a6c',
+      computeUnits: 64,
+      memoryTotalBytes: 17163091968,
+    },
+  ],
+  [
+    'kfd-topology/mi308.json',
+    19,
+    {
+      index: 19,
+      kind: 'partition',
+      uuid: '0xf263c618bb387ecb/3',
+      gfx: 'gfx942',
+      computeUnits: 20,
+      memoryTotalBytes: 51522830336,
+      parent: { pciAddress: '0001:0b:00.0' },
+    },
+  ],
+  [
+    'rocm-smi-csv/marimo-9237-rx7900xt.csv',
+    0,
+    { name: 'Radeon RX 7900 XT', pciDeviceId: '0x744c', gfx: 'gfx1100', memoryTotalBytes: 21458059264 },
+  ],
+  [
+    'rocm-smi-json/beszel-1.json',
+    0,
+    { kind: 'integrated', sensors: { powerWatts: 9.215, temperatureC: 47 } },
+  ],
+  [
+    'rocm-smi-json/beszel-2.json',
+    1,
+    { kind: 'discrete', sensors: { utilization: 0.203, memoryTemperatureC: 62 } },
+  ],
+  [
+    'rocm-smi-json/pai-rocm_smi.json',
+    0,
+    {
+      index: 2,
+      pciAddress: '0000:06:00.0',
+      uuid: '0x249220e172fc1a88',
+      sensors: { graphicsClockMhz: 808, fanRatio: 0.2 },
+    },
+  ],
+  [
+    'rocm-smi-json/rainbowminer-749-old.json',
+    0,
+    { sensors: { temperatureC: 77, hotspotC: 103, memoryTemperatureC: 79, powerWatts: 222 } },
+  ],
+  [
+    'rocm-smi-json/telegraf-mi100_rocm571.json',
+    0,
+    { pciAddress: '0000:1e:00.0', driverVersion: '6.2.4', pcie: { generation: 3, width: 16 } },
+  ],
+  [
+    'rocm-smi-json/telegraf-mi100_rocm602.json',
+    1,
+    { uuid: '0x04edfb117a17a07d', sensors: { powerWatts: 44 } },
+  ],
+  [
+    'rocm-smi-json/telegraf-rx6700xt_rocm430.json',
+    0,
+    { pciDeviceId: '0x73df', sensors: { powerWatts: 6, memoryUsedBytes: 1622728704 } },
+  ],
+  [
+    'rocm-smi-json/telegraf-rx6700xt_rocm612.json',
+    0,
+    { gfx: 'gfx1031', sensors: { memoryUtilization: 0, powerLimitWatts: 211 } },
+  ],
+  [
+    'rocm-smi-json/telegraf-vega-10-XT.json',
+    0,
+    { pciDeviceId: '0x6861', sensors: { memoryTemperatureC: 92, fanRpm: 682, fanRatio: 0.13 } },
+  ],
+  [
+    'rocm-smi-json/telegraf-vega-20-WKS-GL-XE.json',
+    0,
+    { serial: '692024000810', name: 'Radeon Instinct MI50 32GB' },
+  ],
+  ['rocm-smi-showtopo/ms-swift-1.txt', 4, { index: 4, numaNode: 1 }],
+  [
+    'rocm-smi-text/archer2-docs-3.txt',
+    3,
+    { sensors: { temperatureC: 33, powerWatts: 41, powerLimitWatts: 300, graphicsClockMhz: 800 } },
+  ],
+  [
+    'rocm-smi-text/changelog-default.txt',
+    1,
+    { pciDeviceId: '0x73a3', sensors: { temperatureC: 34, fanRatio: 0.2, powerLimitWatts: 213 } },
+  ],
+  [
+    'rocm-smi-text/changelog-default-2.txt',
+    0,
+    { name: 'Aqua Vanjaram [Insti', pciDeviceId: '0x74a0', sensors: { powerWatts: 102 } },
+  ],
+  ['rocm-smi-text/changelog-i.txt', 3, { name: 'Aqua Vanjaram [Instinct MI300A]', kind: 'integrated' }],
+  ['rocm-smi-text/changelog-showbus-2.txt', 23, { index: 23, pciAddress: '0003:01:00.0' }],
+  [
+    'rocm-smi-text/changelog-showhw.txt',
+    11,
+    { kind: 'partition', parent: { pciAddress: '0003:01:00.0' }, gfx: 'gfx942' },
+  ],
+  ['rocm-smi-text/changelog-showproduct.txt', 2, { gfx: 'gfx942', pciDeviceId: '0x74a0' }],
+  [
+    'rocm-smi-text/ms-swift-2.txt',
+    7,
+    { pciDeviceId: '0x74a2', memoryTotalBytes: 206141652992, sensors: { graphicsClockMhz: 107 } },
+  ],
+  [
+    'rocm-smi-text/rocm-systems-rocm-smi.txt',
+    1,
+    { sensors: { hotspotC: 53, powerWatts: 113, memoryClockMhz: 1200 } },
+  ],
+  [
+    'rocm-smi-text/thamada-MI300X_x4-showall.txt',
+    3,
+    {
+      uuid: '0xeff71edc82169115',
+      pciAddress: '0000:85:00.0',
+      serial: '692347005902',
+      driverVersion: '6.7.0',
+      sensors: {
+        hotspotC: 39,
+        memoryTemperatureC: 36,
+        powerWatts: 136,
+        graphicsClockMhz: 132,
+        graphicsClockMaxMhz: 2100,
+      },
+    },
+  ],
+  [
+    'rocminfo/thamada-MI300X_x4.txt',
+    1,
+    { uuid: '0xb4fa34630e85d42a', pciAddress: '0000:46:00.0', memoryTotalBytes: 206141652992 },
+  ],
+  [
+    'sysfs/card0-amdgpu.json',
+    0,
+    {
+      pciAddress: '0000:09:00.0',
+      uuid: '0x0123456789abcdef',
+      pciDeviceId: '0x687f',
+      memoryTotalBytes: 8573157376,
+      vbios: '115-D050PIL-100',
+      pcie: { generation: 3, width: 16, maxGeneration: 3, maxWidth: 16 },
+      sensors: {
+        utilization: 0.04,
+        graphicsClockMhz: 852,
+        graphicsClockMaxMhz: 1630,
+        memoryClockMaxMhz: 945,
+        pcieReplays: 0,
+      },
+    },
+  ],
+]

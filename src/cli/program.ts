@@ -20,6 +20,7 @@ import { serveCommand } from './serve.ts'
 import { showCommand } from './show.ts'
 import { stopCommand } from './stop.ts'
 import { topologyCommand } from './topology.ts'
+import { unitsCommand } from './units.ts'
 import { printVersion, versionCommand } from './version.ts'
 
 /** In the order in which help lists them: Ollama's commands first. */
@@ -41,6 +42,7 @@ const commands = [
   restartCommand,
   gpusCommand,
   topologyCommand,
+  unitsCommand,
   engineCommand,
   completionCommand,
   versionCommand,

@@ -17,7 +17,12 @@ export function serveCommand(): Command {
     .option('--host <host:port>', 'where to listen (default: 127.0.0.1:11434)')
     .option('--models <folder>', "the model store (default: Ollama's own, ~/.ollama/models)")
     .addOption(
-      new Option('--engine <name>', 'what runs the models').choices(['auto', 'llama.cpp', 'embedded']),
+      new Option('--engine <name>', 'what runs the models').choices([
+        'auto',
+        'llama.cpp',
+        'embedded',
+        'ollama',
+      ]),
     )
     .option('--config <file>', 'the configuration file (default: ~/.drover/config.yaml)')
     .option('--demo', 'have the small model ready that comes with Drover')

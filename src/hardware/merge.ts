@@ -132,6 +132,8 @@ function idOf(
   knownIds: ReadonlyMap<string, string>,
 ): string {
   if (uuid !== undefined && /^(GPU|MIG)-/.test(uuid)) return uuid
+  // The part's own number, which another card's absence does not change.
+  if (partition && uuid !== undefined) return `${vendor}:${uuid}`
   if (partition) {
     const card = parent?.uuid ?? parent?.pciAddress ?? parent?.index ?? pciAddress ?? ''
     return `${vendor}:${card}/${partitionProfile ?? 'part'}#${index ?? 0}`
@@ -255,6 +257,7 @@ const vendorOrder = ['nvidia', 'amd', 'intel', 'apple', 'other', 'cpu']
 function byVendorAndAddress(a: Device, b: Device): number {
   return (
     vendorOrder.indexOf(a.vendor) - vendorOrder.indexOf(b.vendor) ||
+    Number(a.kind === 'partition') - Number(b.kind === 'partition') ||
     (a.pciAddress ?? '').localeCompare(b.pciAddress ?? '') ||
     (a.index ?? 0) - (b.index ?? 0) ||
     a.id.localeCompare(b.id)

@@ -4,6 +4,8 @@ import type { HostSystem, ProgramResult } from './contract.ts'
 
 const mostOutputBytes = 16 * 1024 * 1024
 const mostFileBytes = 1024 * 1024
+/** Reading is synchronous, so that one buffer serves every file. */
+const chunk = Buffer.allocUnsafe(65_536)
 
 /** This machine. */
 export const hostSystem: HostSystem = {
@@ -66,7 +68,6 @@ function readText(path: string): string | undefined {
   let file: number | undefined
   try {
     file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
-    const chunk = Buffer.alloc(65_536)
     let text = ''
     while (text.length < mostFileBytes) {
       const count = readSync(file, chunk, 0, chunk.length, null)

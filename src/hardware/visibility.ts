@@ -32,6 +32,8 @@ export function visibilityOf(
     CUDA_DEVICE_ORDER: 'PCI_BUS_ID',
     CUDA_VISIBLE_DEVICES: cuda.map(({ uuid, index }) => uuid ?? String(index ?? 0)).join(',') || none,
     ROCR_VISIBLE_DEVICES: rocm.map(rocrName).join(',') || none,
+    // HIP numbers what ROCr has left, and would heed CUDA's variable where it had none of its own.
+    HIP_VISIBLE_DEVICES: rocm.map((_, position) => position).join(',') || none,
     ONEAPI_DEVICE_SELECTOR: numbers.length > 0 ? `level_zero:${numbers.join(',')}` : '!level_zero:*',
     // Free memory of Intel's cards can be read with it only.
     ...(intel.length > 0 && { ZES_ENABLE_SYSMAN: '1' }),

@@ -4,6 +4,7 @@ export { instancesPerDevice, modelsPerDevice, replicasPerDevice, usableBytes } f
 export {
   confinementOf,
   selects,
+  serverDevices,
   type WorkerDevice,
   type WorkerDevices,
   workerDevices,

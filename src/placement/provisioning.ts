@@ -12,7 +12,7 @@ export const modelsPerDevice = 3
  */
 export function replicasPerDevice({ kind, memoryTotalBytes, settings }: WorkerDevice): number {
   if (settings.instances !== undefined) return settings.instances
-  if (kind === 'cpu') return 1
+  if (kind !== 'gpu') return 1
   // Cards tell a few per cent less than what they are sold with.
   const nominalGib = (memoryTotalBytes / gib) * 1.07
   if (nominalGib < 16) return 1
@@ -22,6 +22,7 @@ export function replicasPerDevice({ kind, memoryTotalBytes, settings }: WorkerDe
 
 /** Instances of whatever model that a device may hold. */
 export function instancesPerDevice(worker: WorkerDevice): number {
+  if (worker.kind === 'server') return Number.POSITIVE_INFINITY
   return worker.settings.instances ?? Math.max(modelsPerDevice, replicasPerDevice(worker))
 }
 

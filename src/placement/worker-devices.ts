@@ -11,9 +11,12 @@ import { type Device, pciAddressOf, type Vendor, visibilityOf } from '../hardwar
 export interface WorkerDevice {
   id: string
   device: Device
-  kind: 'gpu' | 'cpu'
+  /** `server`: an engine that runs already, with whatever devices it has. */
+  kind: 'gpu' | 'cpu' | 'server'
   /** What the engine calls it, where it lists devices. */
   engineName?: string
+  /** Variables by which a process or server is told that it is this device. */
+  env?: Readonly<Record<string, string>>
   /** Of Vulkan, for the visibility variable. */
   vulkanIndex?: number
   memoryTotalBytes: number
@@ -193,6 +196,31 @@ function unusable({ name, vendor }: Device, listed: readonly EngineDevice[]): st
   )
 }
 
+/** Servers that run already, as devices: each takes what models it has memory for. */
+export function serverDevices(urls: readonly string[]): WorkerDevice[] {
+  return urls.map((url) => ({
+    id: url,
+    device: {
+      id: url,
+      vendor: 'other',
+      kind: 'discrete',
+      name: `Ollama at ${url}`,
+      state: 'ok',
+      sources: ['configuration'],
+      memoryTotalBytes: 0,
+      unifiedMemory: false,
+      facts: { tflops: {}, supports: {} },
+    },
+    kind: 'server',
+    env: { OLLAMA_HOST: url },
+    // It knows itself what fits, and refuses what does not.
+    memoryTotalBytes: Number.MAX_SAFE_INTEGER,
+    memoryFreeBytes: Number.MAX_SAFE_INTEGER,
+    settings: {},
+    fallback: false,
+  }))
+}
+
 /** Whether a selector means this device. Numbers are the vendor tools' own, and unique where there is one vendor. */
 export function selects(
   selector: DeviceSelector,
@@ -247,6 +275,8 @@ export function confinementOf(devices: readonly WorkerDevice[]): {
   env: Record<string, string>
   cores?: number[]
 } {
+  const own: Record<string, string> = Object.assign({}, ...devices.map(({ env }) => env ?? {}))
+  if (devices.some(({ kind }) => kind === 'server')) return { env: own }
   const gpus = devices.filter(({ kind }) => kind === 'gpu')
   const env = visibilityOf(
     gpus.map(({ device, vulkanIndex, engineName }) => ({

@@ -5,6 +5,7 @@ import {
   instancesPerDevice,
   replicasPerDevice,
   selects,
+  serverDevices,
   usableBytes,
   type WorkerDevice,
   workerDevices,
@@ -12,7 +13,7 @@ import {
 import type { DeviceRoom, LoadWish, MachineFacts } from '../routing/index.ts'
 
 /** What a device does when nothing is known of it, 10^9 bytes a second: a middling card, a middling host. */
-const assumedBandwidthGBs = { gpu: 200, cpu: 30 }
+const assumedBandwidthGBs = { gpu: 200, cpu: 30, server: 200 }
 
 /** What the sensors know of a device right now. */
 export interface DeviceWatch {
@@ -46,13 +47,16 @@ export function createMachine(
   engineDevices: readonly EngineDevice[] | undefined,
   watch: DeviceWatch,
 ): Machine {
-  const { devices, problems } = workerDevices({
-    hardware,
-    engineDevices,
-    chosen: config.devices,
-    settings: config.gpuInstances,
-    vulkanVisible: process.env['GGML_VK_VISIBLE_DEVICES'],
-  })
+  const attached = config.engine === 'ollama' && config.ollamaUrls.length > 0
+  const { devices, problems } = attached
+    ? { devices: serverDevices(config.ollamaUrls), problems: [] }
+    : workerDevices({
+        hardware,
+        engineDevices,
+        chosen: config.devices,
+        settings: config.gpuInstances,
+        vulkanVisible: process.env['GGML_VK_VISIBLE_DEVICES'],
+      })
   return {
     devices,
     problems,
@@ -82,10 +86,10 @@ function roomOf(
     maxInstances: instancesPerDevice(worker),
     maxReplicas: replicasPerDevice(worker),
     speed: device.facts.bandwidthGBs?.value ?? assumedBandwidthGBs[kind],
-    mayFail: kind === 'gpu',
+    mayFail: kind !== 'cpu',
     fallback,
     degraded: watch.degraded(id),
-    spreads: true,
+    spreads: kind !== 'server',
     accepts: (wish) => accepts(worker, wish, config),
   }
 }

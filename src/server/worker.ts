@@ -1,7 +1,13 @@
 import type { DeviceDirectory } from '../api/index.ts'
 import type { Config } from '../config/index.ts'
 import { systemClock } from '../core/index.ts'
-import { createEmbeddedEngine, createLlamaCppEngine, type Engine, superviseEngine } from '../engines/index.ts'
+import {
+  createEmbeddedEngine,
+  createLlamaCppEngine,
+  createOllamaEngine,
+  type Engine,
+  superviseEngine,
+} from '../engines/index.ts'
 import {
   cpuDevices,
   createDeviceFinder,
@@ -62,7 +68,9 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
     finder.onScan((scanned) => {
       last = scanned
     })
-    const machine = createMachine(config, inventory.devices, chosen.probe.devices, watcher)
+    // Ollama lists no devices, and takes each that it is shown.
+    const listed = chosen.engine.name === 'ollama' ? undefined : chosen.probe.devices
+    const machine = createMachine(config, inventory.devices, listed, watcher)
     for (const problem of [...inventory.problems, ...machine.problems]) log.warn({}, problem)
     logDevices(machine, log)
     return { ...chosen, machine, watcher }
@@ -83,6 +91,7 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
     engine: async () => (await means).engine,
     machine: () => known?.machine.facts() ?? { devices: [], limitBytes: 0 },
     probeDevice: async (deviceId) => {
+      if (known?.machine.devices.some(({ id, kind }) => id === deviceId && kind === 'server')) return true
       const { devices } = await finder.rescan()
       return devices.some(({ id, state }) => id === deviceId && state === 'ok')
     },
@@ -138,11 +147,18 @@ function enginesOf(config: Config, runDir: string, log: Logger): Engine[] {
     ...(config.llamaServerPath !== undefined && { serverPath: config.llamaServerPath }),
   })
   const embedded = createEmbeddedEngine({ log: (message) => log.debug({ engine: 'embedded' }, message) })
+  const ollama = createOllamaEngine({
+    attachUrls: config.ollamaUrls,
+    modelsDir: config.modelsDir,
+    runDir,
+    log: (message) => log.debug({ engine: 'ollama' }, message),
+    ...(config.ollamaProgram !== undefined && { program: config.ollamaProgram }),
+  })
   const byChoice = {
     auto: [llamaCpp, embedded],
     'llama.cpp': [llamaCpp],
     embedded: [embedded],
-    ollama: [],
+    ollama: [ollama],
   }
   return byChoice[config.engine].map((engine) =>
     superviseEngine(engine, { hangTimeoutMs: config.hangTimeoutMs, clock: systemClock }),

@@ -348,7 +348,8 @@ describe('any text at all', () => {
     fc.assert(fc.property(cut, isSound), { numRuns: 500 })
   })
 
-  it('may be nested beyond all measure', () => {
+  it('may be long or nested beyond all measure', () => {
+    isSound('GPU  POWER\n'.repeat(50_000))
     isSound(`{"gpu_data":${'['.repeat(50_000)}${']'.repeat(50_000)}}`)
     isSound(`{"gpu":${'{"links":'.repeat(50_000)}0${'}'.repeat(50_000)}}`)
   })

@@ -126,7 +126,7 @@ export const rocmTextReader: OutputReader = {
   matches: (text) =>
     /ROCm System Management Interface|= (Numa Nodes|Concise (Hardware )?Info|Product Info) =|between two GPUs =/.test(
       text,
-    ) || /^GPU ?\[?\d+\]?\s*: .+: /m.test(text),
+    ) || /^GPU(\[\d+\][ \t]*| \d+ {2,}): .+: /m.test(text),
   read(text) {
     const cards = linesOf(text)
     const system = new Map<string, string>()
@@ -156,7 +156,7 @@ function touch(cards: Map<number, Map<string, string>>, index: number | undefine
 function linesOf(text: string): Map<number, Map<string, string>> {
   const cards = new Map<number, Map<string, string>>()
   for (const [, index, name = '', value = ''] of text.matchAll(
-    /^GPU ?\[?(\d{1,4})\]?\s*: ([^:\n]+(?::(?= *\())?[^:\n]*):[ \t]+([^\n]+)$/gm,
+    /^GPU ?\[?(\d{1,4})\]?[ \t]*: ([^:\n]+(?::(?= *\())?[^:\n]*):[ \t]+([^\n]+)$/gm,
   )) {
     const facts = cards.get(Number(index)) ?? new Map<string, string>()
     const key = rocmKeyOf(name)

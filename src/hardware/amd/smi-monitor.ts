@@ -6,13 +6,14 @@ import { amdReading, filled, sensorsOf, shareOf, temperatures } from './shape.ts
 
 const tool = 'amd-smi monitor'
 
+/** A line of column names in capitals, one of which only this tool has. */
+const header =
+  /^[ \t]*GPU [A-Z0-9_% ]{0,300}(POWER|GPU_T|MEM_T|GFX_UTIL|GFX_CL|ENC_UTIL|VRAM_US|[PT]VIOL|GFX%|VRAM%)[A-Z0-9_% ]*$/m
+
 /** `amd-smi monitor`: one row a card (several in CPX, of which the first is the card), columns as they were asked for. */
 export const monitorReader: OutputReader = {
   tool,
-  matches: (text) =>
-    /^[ \t]*GPU +.*(\b(POWER|GPU_T(EMP)?|MEM_T(EMP)?|GFX_(UTIL|CLO?C?K)|ENC_UTIL|VRAM_(USED|USAGE)|[PT]VIOL)\b|%)/m.test(
-      text,
-    ) && !/ROCm System Management/.test(text),
+  matches: (text) => header.test(text) && !/ROCm System Management/.test(text),
   read(text) {
     const [table = '', processTable = ''] = text.split(/^PROCESS INFO:\s*$/m)
     const { rows, odd } = readRows(table, 'GPU')

@@ -12,6 +12,8 @@ export type Value = string | Tree | readonly Value[]
 
 /** Nothing that these tools print is nested deeper. */
 const deepest = 16
+/** Nor is a value of several lines longer. */
+const longest = 4096
 
 /** `MAX_PCIE_WIDTH`, `CPU AFFINITY`, `current level` as `max_pcie_width`, `cpu_affinity`, `current_level`. */
 export function keyOf(name: string): string {
@@ -95,7 +97,7 @@ export function treeOfReport(text: string): { blocks: Block[]; cut: boolean } {
       /^(\s*)([A-Za-z0-9][^:]{0,79}):(?:\s+(.*)|\s*)$/.exec(line) ?? []
     if (key === '') {
       // The rest of a value that was too long for its line.
-      last.value = `${last.value} ${words}`.trim()
+      if (last.value.length < longest) last.value = `${last.value} ${words}`.trim()
       continue
     }
     while ((open.at(-1)?.indent ?? -1) >= indent.length && open.length > 1) open.pop()

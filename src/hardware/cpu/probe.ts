@@ -22,13 +22,15 @@ export function createCpuProbe(devices: () => readonly Device[]): DeviceProbe {
       const shared = hostSensors(system)
       const readings = devices()
         .filter(({ kind }) => kind === 'cpu')
-        .map((device): DeviceReading => ({
-          vendor: 'cpu',
-          source: 'host',
-          uuid: device.id,
-          state: 'ok',
-          sensors: present({ ...shared, utilization: busyShare(before, now, device.cores) }),
-        }))
+        .map(
+          (device): DeviceReading => ({
+            vendor: 'cpu',
+            source: 'host',
+            uuid: device.id,
+            state: 'ok',
+            sensors: present({ ...shared, utilization: busyShare(before, now, device.cores) }),
+          }),
+        )
       before = now
       return readings
     },

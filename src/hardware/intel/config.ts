@@ -61,7 +61,8 @@ function takeLine(card: Settings, { key, value }: { key: string; value: string }
 /** `xpu-smi config -d <id>` as a table. */
 export const configTableReader: OutputReader = {
   tool: 'xpu-smi config',
-  matches: (text) => /^\s*\|\s*Device Type\s*\|\s*Device ID\/Tile ID\s*\|\s*Configuration\s*\|/m.test(text),
+  matches: (text) =>
+    /^[ \t]*\|\s*Device Type\s*\|\s*Device ID\/Tile ID\s*\|\s*Configuration\s*\|/m.test(text),
   read: readTable,
 }
 

@@ -77,7 +77,7 @@ const isCard = (fields: Fields) =>
   fields['pci_bdf_address'] !== undefined ||
   fields['memory_physical_size_byte'] !== undefined
 
-const isTable = (text: string) => /^\s*\|\s*Device ID\s*\|\s*Device Information\s*\|\s*$/m.test(text)
+const isTable = (text: string) => /^[ \t]*\|\s*Device ID\s*\|\s*Device Information\s*\|\s*$/m.test(text)
 
 function tableRecords(text: string): Fields[] {
   const records: Record<string, string>[] = []

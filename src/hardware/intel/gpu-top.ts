@@ -88,7 +88,7 @@ export const gpuTopJsonReader: OutputReader = {
 }
 
 /** The two lines above the figures: groups, then what stands below each. */
-const headings = /^\s*Freq MHz\b.*\r?\n\s*req\s+act\b.*$/m
+const headings = /^[ \t]*Freq MHz\b.*\r?\n\s*req\s+act\b.*$/m
 
 function readText(text: string): ReadResult {
   const found = headings.exec(text)

@@ -108,7 +108,7 @@ function takeLine(verdict: Verdict, { key, value }: { key: string; value: string
 /** `xpu-smi health -l` and `-d <id>` as a table. */
 export const healthTableReader: OutputReader = {
   tool: 'xpu-smi health',
-  matches: (text) => /^\s*\|\s*Device ID\s*\|/m.test(text) && /^\s*\|.*\|\s*Status:\s/m.test(text),
+  matches: (text) => /^[ \t]*\|\s*Device ID\s*\|/m.test(text) && /^[ \t]*\|.*\|\s*Status:\s/m.test(text),
   read: readTable,
 }
 

@@ -6,7 +6,7 @@ import { keyAndValue, tableLines } from './table.ts'
 /** `xpu-smi -v`: told as a note. */
 const versionReader: OutputReader = {
   tool: 'xpu-smi -v',
-  matches: (text) => /^\s*CLI:\s*\r?\n\s+Version:/m.test(text),
+  matches: (text) => /^[ \t]*CLI:\s*\r?\n\s+Version:/m.test(text),
   read(text) {
     const [, version] = /CLI:\s*\r?\n\s+Version:\s*(\S+)/.exec(text) ?? []
     const [, levelZero] = /Level Zero Version:\s*(\S+)/.exec(text) ?? []
@@ -19,7 +19,7 @@ const versionReader: OutputReader = {
 /** `xpu-smi discovery --listamcversions`: the firmware of the boards' controllers, which belong to no one card. */
 const controllerVersionReader: OutputReader = {
   tool: 'xpu-smi discovery --listamcversions',
-  matches: (text) => /^\s*\d+ AMC are found/m.test(text),
+  matches: (text) => /^[ \t]*\d+ AMC are found/m.test(text),
   read(text) {
     const notes = text.split(/\r?\n/).flatMap((line) => line.match(/AMC \d+ firmware version: \S+/) ?? [])
     return readingOf(this.tool, { notes })
@@ -32,7 +32,7 @@ const controllerVersionReader: OutputReader = {
  */
 const controllerSensorReader: OutputReader = {
   tool: 'xpumcli amcsensor',
-  matches: (text) => /^\s*\|\s*AMC ID\s*\|\s*Sensors\s*\|/m.test(text),
+  matches: (text) => /^[ \t]*\|\s*AMC ID\s*\|\s*Sensors\s*\|/m.test(text),
   read(text) {
     const notes: string[] = []
     let controller = 'AMC'
@@ -58,11 +58,11 @@ const refusals: readonly Refusal[] = [
     why: () => 'this describes an output in words and is none',
   },
   {
-    pattern: /^\s*Usage:\s*((?:xpu-smi|xpumcli)(?: [a-z]+)?)/m,
+    pattern: /^[ \t]*Usage:\s*((?:xpu-smi|xpumcli)(?: [a-z]+)?)/m,
     why: ([, command]) => `this is the help of ${command}, not an output of it`,
   },
   {
-    pattern: /^\s*(?:Return: )?Succe(?:ed|ssfully) .*(?:change|enabled|disabled).*$/m,
+    pattern: /^[ \t]*(?:Return: )?Succe(?:ed|ssfully) .*(?:change|enabled|disabled).*$/m,
     why: ([line]) => `xpu-smi confirms a setting and tells no state: ${line.trim()}`,
   },
   {
@@ -70,7 +70,7 @@ const refusals: readonly Refusal[] = [
     why: ([, file]) => `the topology was written to ${file}: read that file`,
   },
   {
-    pattern: /^\s*Dump(?:ing)? (?:data|stats) to file (\S+?)\.\s/m,
+    pattern: /^[ \t]*Dump(?:ing)? (?:data|stats) to file (\S+?)\.\s/m,
     why: ([, file]) => `the measurements were written to ${file}: read that file`,
   },
   {
@@ -84,7 +84,7 @@ const refusals: readonly Refusal[] = [
     why: () => 'intel_gpu_top reads cards of the driver i915 only, and there is none (xe is another driver)',
   },
   {
-    pattern: /^\s*Error:\s*(.*(?:device|level.?zero|xpum|service|GPU).*)$/im,
+    pattern: /^[ \t]*Error:\s*(.*(?:device|level.?zero|xpum|service|GPU).*)$/im,
     why: ([, words = '']) => `xpu-smi: ${words.trim()}`,
   },
   {

@@ -9,6 +9,9 @@ interface Line {
   process: DeviceProcess
 }
 
+/** The table is 80 columns wide; a command may be longer, but not so long. */
+const longestLine = 1000
+
 /** The tool's kB is 1000 bytes: 1920 KiB are printed as 1966. */
 const kilobyte = 1000
 
@@ -33,10 +36,11 @@ function byCard(tool: string, lines: readonly Line[]): ReadResult {
   return readingOf(tool, { devices, notes: lines.length > 0 ? [] : ['no process uses a card'] })
 }
 
-const header = /^\s*PID\s+Command\s+DeviceID\s+SHR\s+MEM\b/m
+const header = /^[ \t]*PID\s+Command\s+DeviceID\s+SHR\s+MEM\b/m
 
 function readTable(text: string): ReadResult {
   const lines = text.split(/\r?\n/).flatMap((line) => {
+    if (line.length > longestLine) return []
     const [, pid, name, device, , memory] = /^\s*(\d+)\s+(\S.*?)\s+(\d+)\s+(\d+)\s+(\d+)\s*$/.exec(line) ?? []
     return lineOf(device, pid, name, memory)
   })

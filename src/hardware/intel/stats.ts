@@ -104,7 +104,7 @@ function readTable(text: string): ReadResult {
 export const statsTableReader: OutputReader = {
   tool: 'xpu-smi stats',
   matches: (text) =>
-    /^\s*\|\s*Device ID\s*\|/m.test(text) &&
-    /^\s*\|\s*(?:GPU Power \(W\)|GPU Frequency|.*% utilization of|EU Array|GPU Utilization)/m.test(text),
+    /^[ \t]*\|\s*Device ID\s*\|/m.test(text) &&
+    /^[ \t]*\|\s*(?:GPU Power \(W\)|GPU Frequency|.*% utilization of|EU Array|GPU Utilization)/m.test(text),
   read: readTable,
 }

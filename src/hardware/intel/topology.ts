@@ -119,7 +119,7 @@ function readTable(text: string): ReadResult {
 /** `xpu-smi topology -d <id>` as a table. */
 export const topologyTableReader: OutputReader = {
   tool: 'xpu-smi topology',
-  matches: (text) => /^\s*\|\s*Device ID\s*\|\s*Topology Information\s*\|/m.test(text),
+  matches: (text) => /^[ \t]*\|\s*Device ID\s*\|\s*Topology Information\s*\|/m.test(text),
   read: readTable,
 }
 

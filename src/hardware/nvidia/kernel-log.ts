@@ -36,7 +36,12 @@ export function parseXid(line: string): KernelEvent | undefined {
       `SXid${sxid[2] === undefined ? '' : ` ${sxid[2]}`}${tailOf(sxid[3])}`,
     )
   if (fallenWords.test(text)) {
-    return eventOf('fallen_off_bus', addressWords.exec(text)?.[0], undefined, 'the card has fallen off the bus')
+    return eventOf(
+      'fallen_off_bus',
+      addressWords.exec(text)?.[0],
+      undefined,
+      'the card has fallen off the bus',
+    )
   }
   const init = initLine.exec(text)
   return init === null
@@ -86,7 +91,8 @@ export function eventsOf(log: string): KernelEvent[] {
 /** A kernel log (dmesg, journal, `/dev/kmsg`): cards that it says are lost, and each event as a note. */
 export const kernelLogReader: OutputReader = {
   tool,
-  matches: (text) => /NVRM:|SXid \(|nvidia-peermem|^kern +:\w+ *:|^\d+,\d+,\d+,[^;\n]*;/m.test(text.slice(0, 200_000)),
+  matches: (text) =>
+    /NVRM:|SXid \(|nvidia-peermem|^kern +:\w+ *:|^\d+,\d+,\d+,[^;\n]*;/m.test(text.slice(0, 200_000)),
   read(text) {
     const events = eventsOf(text)
     if (events.length === 0) return refused(`${tool}: no Xid, no SXid and no lost NVIDIA card is in it`)

@@ -5,7 +5,7 @@ import { refused } from '../reading.ts'
 export const metaxReader: OutputReader = {
   tool: 'mx-smi',
   matches: (text) =>
-    /MetaX System Management Interface|\bMX-SMI \d|^\s*mx-smi\b/m.test(text.slice(0, 20_000)),
+    /MetaX System Management Interface|\bMX-SMI \d|^[ \t]*mx-smi\b/m.test(text.slice(0, 20_000)),
   read(text) {
     const count = /Attached GPUs\s*:\s*(\d+)/.exec(text)?.[1]
     const cards = count === undefined ? 'MetaX cards' : `${count} MetaX cards`

@@ -15,6 +15,7 @@ import {
   launchFailed,
   type MachineFacts,
   probed,
+  type RequestTraits,
   release,
   request,
   restart,
@@ -24,6 +25,8 @@ import {
 
 /** An instance held by a request; `release` once, whatever happened. */
 export interface Lease {
+  /** By which a request that fails here is kept from coming back. */
+  entryId: number
   instance: EngineInstance
   /** Tells too whether the request had its whole answer. */
   release(completed?: boolean): void
@@ -45,7 +48,7 @@ export interface PoolOptions {
 /** Models in memory: runs what the lifecycle decides, and tells it what happened. */
 export interface Pool {
   /** Waits for the wished model to be loaded. Throws as the lifecycle and the engine do, or the signal's reason. */
-  acquire(wish: LoadWish, signal: AbortSignal, options?: { slotless: boolean }): Promise<Lease>
+  acquire(wish: LoadWish, signal: AbortSignal, traits?: RequestTraits): Promise<Lease>
   keepAlive(key: string, keepAliveMs: number): void
   /** Loading ones are left out. */
   ready(): PoolInstance[]
@@ -262,6 +265,7 @@ export function createPool(options: PoolOptions): Pool {
     if (!instance) throw new Error(`instance ${entryId} was granted after its end`)
     let released = false
     return {
+      entryId,
       instance,
       release: (completed = false) => {
         if (released) return
@@ -272,10 +276,10 @@ export function createPool(options: PoolOptions): Pool {
     }
   }
 
-  function acquire(wish: LoadWish, signal: AbortSignal, { slotless } = { slotless: false }): Promise<Lease> {
+  function acquire(wish: LoadWish, signal: AbortSignal, traits: RequestTraits = {}): Promise<Lease> {
     return new Promise((resolve, reject) => {
       signal.throwIfAborted()
-      const waiterId = request(state, wish, slotless)
+      const waiterId = request(state, wish, traits)
       const onAbort = () => {
         pending.delete(waiterId)
         withdraw(state, waiterId)
@@ -286,7 +290,7 @@ export function createPool(options: PoolOptions): Pool {
       pending.set(waiterId, {
         grant: (entryId) => {
           signal.removeEventListener('abort', onAbort)
-          resolve(leaseOf(entryId, slotless))
+          resolve(leaseOf(entryId, traits.slotless ?? false))
         },
         reject: (error) => {
           signal.removeEventListener('abort', onAbort)

@@ -15,7 +15,7 @@ import type { ModelStore, StoredModel } from '../models/index.ts'
 import { createOutputParser } from '../prompts/index.ts'
 import type { LoadedModel, Router } from './contract.ts'
 import { embedInputs } from './embed.ts'
-import type { LoadWish } from './lifecycle/index.ts'
+import type { LoadWish, RequestTraits } from './lifecycle/index.ts'
 import { maxTokensOf, mergeOptions, samplingOf } from './options.ts'
 import type { Lease, Pool } from './pool.ts'
 import { fitPrompt, imageTokens, type RenderedPrompt, renderRequest, thinkOf } from './render.ts'
@@ -32,8 +32,8 @@ export interface RouterOptions {
   prefersGoTemplate?: boolean
 }
 
-/** Tries of a request that dies with its engine before its first word: once more on the restarted engine. */
-const mostAttempts = 2
+/** Tries of a request that dies with its engine before its first word, each on another instance. */
+const mostAttempts = 4
 
 export function createRouter({ store, pool, wishOf, clock, prefersGoTemplate }: RouterOptions): Router {
   const resolve = createResolver(store, prefersGoTemplate)
@@ -59,8 +59,9 @@ export function createRouter({ store, pool, wishOf, clock, prefersGoTemplate }: 
     const options = mergeOptions(model.description.stored.parameters, request.options)
     const wish = await wishOf(model, options)
     lastNames.set(model.key, model.description.stored)
+    const avoid = new Set<number>()
     for (let attempt = 1; ; attempt++) {
-      const lease = await acquire(wish, request.keepAliveMs, signal, empty)
+      const lease = await acquire(wish, request.keepAliveMs, signal, { slotless: empty, avoid })
       let spoken = false
       try {
         const loadMs = clock.monotonicMs() - arrivedMs
@@ -77,6 +78,7 @@ export function createRouter({ store, pool, wishOf, clock, prefersGoTemplate }: 
       } catch (thrown) {
         const error = asDroverError(thrown)
         if (spoken || error.code !== 'engine_crashed' || attempt === mostAttempts) throw thrown
+        avoid.add(lease.entryId)
       } finally {
         lease.release()
       }
@@ -87,9 +89,9 @@ export function createRouter({ store, pool, wishOf, clock, prefersGoTemplate }: 
     wish: LoadWish,
     keepAliveMs: number | undefined,
     signal: AbortSignal,
-    slotless = false,
+    traits: RequestTraits = {},
   ): Promise<Lease> {
-    const lease = await pool.acquire(wish, signal, { slotless })
+    const lease = await pool.acquire(wish, signal, traits)
     if (keepAliveMs !== undefined) pool.keepAlive(wish.key, keepAliveMs)
     return lease
   }
@@ -131,7 +133,7 @@ export function createRouter({ store, pool, wishOf, clock, prefersGoTemplate }: 
       const options = mergeOptions(model.description.stored.parameters, request.options)
       const wish = await wishOf(model, options)
       lastNames.set(model.key, model.description.stored)
-      const lease = await acquire(wish, request.keepAliveMs, signal, true)
+      const lease = await acquire(wish, request.keepAliveMs, signal, { slotless: true })
       try {
         const { text, images } = renderRequest(request, model)
         return (await countTokens(text, lease.instance)) + images.length * imageTokens

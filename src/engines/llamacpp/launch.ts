@@ -231,8 +231,13 @@ async function activityOf(pid: number): Promise<string> {
 async function launchFailure(spec: InstanceSpec, report: ExitReport): Promise<Error> {
   const { kind, reason } = await report('loading')
   if (kind === 'address_in_use') return new AddressInUse(reason)
+  const codes = {
+    out_of_memory: 'insufficient_memory',
+    device_lost: 'engine_crashed',
+    other: 'load_failed',
+  } as const
   return new DroverError(
-    kind === 'out_of_memory' ? 'insufficient_memory' : 'load_failed',
+    codes[kind],
     `llama-server process has terminated while loading ${spec.modelName}: ${reason}`,
   )
 }

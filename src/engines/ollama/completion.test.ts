@@ -4,7 +4,7 @@ import { request as anyRequest } from '../../../test/support/llama-bench.ts'
 import { doneOf, generateBody, logprobsOf, settingsOf } from './completion.ts'
 
 const request = ({
-  prompt = 'hello',
+  prompt = 'the sheep',
   ...more
 }: { prompt?: string } & Parameters<typeof anyRequest>[0] = {}) => ({
   ...anyRequest(more),

@@ -16,23 +16,36 @@ export function createLifecycle(limits: LifecycleLimits): LifecycleState {
     waiters: [],
     crashes: new Map(),
     caps: new Map(),
+    failedOn: new Map(),
     devices: new Map(),
     limits,
     closed: false,
   }
 }
 
+/** What sets a request apart from others. */
+export interface RequestTraits {
+  slotless?: boolean
+  avoid?: ReadonlySet<number>
+}
+
+const nowhere: ReadonlySet<number> = new Set()
+
 /**
- * Queues a request; `slotless` ones only need the model loaded. Throws `busy` when too many wait already,
+ * Queues a request; `slotless` ones only need the model loaded, those in `avoid` it has failed on. Throws `busy` when too many wait already,
  * `shutting_down` at the end of the server's life.
  */
-export function request(state: LifecycleState, wish: LoadWish, slotless = false): number {
+export function request(
+  state: LifecycleState,
+  wish: LoadWish,
+  { slotless = false, avoid = nowhere }: RequestTraits = {},
+): number {
   if (state.closed) throw new DroverError('shutting_down', 'the server is shutting down')
   if (state.waiters.length >= state.limits.maxWaiting) {
     throw new DroverError('busy', 'server busy, please try again.  maximum pending requests exceeded')
   }
   const id = state.nextId++
-  state.waiters.push({ id, wish, slotless })
+  state.waiters.push({ id, wish, slotless, avoid })
   return id
 }
 
@@ -50,6 +63,7 @@ export function launched(
   const entry = state.entries.get(entryId)
   if (!entry) return
   entry.phase = 'ready'
+  state.failedOn.delete(entry.key)
   entry.loadMs = seen.nowMs - entry.startedAtMs
   entry.idleSinceMs = seen.nowMs
   // An engine that gives less than it was asked for must not be asked again by every request.
@@ -82,6 +96,7 @@ export function launchFailed(
   if (error.code === 'engine_crashed') {
     recordUnaskedEnd(state, entry, nowMs, { kind: 'crashed', reason: error.message })
   }
+  if (tryElsewhere(state, entry, error, nowMs)) return []
   const runs = [...state.entries.values()].some(({ key, phase }) => key === entry.key && phase !== 'closing')
   // A further copy that does not come up is no reason to refuse what the others will serve.
   if (runs) return []
@@ -163,6 +178,20 @@ export function deviceLost(
 export function probed(state: LifecycleState, deviceId: string, nowMs: number, works: boolean): void {
   const record = state.devices.get(deviceId)
   if (record?.untilMs !== undefined) state.devices.set(deviceId, afterProbe(record, nowMs, works))
+}
+
+/** Failures that say nothing of the model: another device may do better. */
+const otherDeviceMayDo = ['engine_crashed', 'engine_unavailable', 'insufficient_memory', 'load_stalled']
+
+/** Keeps a model off the device where its load failed; `settle` refuses those who wait when none is left. */
+function tryElsewhere(state: LifecycleState, entry: Entry, error: DroverError, nowMs: number): boolean {
+  const [share, ...more] = entry.shares
+  if (!share?.mayFail || more.length > 0 || !otherDeviceMayDo.includes(error.code)) return false
+  // What is not there serves no other model either.
+  if (error.code === 'engine_unavailable') setQuarantine(state, share.deviceId, nowMs, error.message)
+  const deviceIds = new Set([...(state.failedOn.get(entry.key)?.deviceIds ?? []), share.deviceId])
+  state.failedOn.set(entry.key, { deviceIds, error })
+  return true
 }
 
 function capAfter(state: LifecycleState, entry: Entry): boolean {

@@ -66,12 +66,28 @@ describe('several devices', () => {
     expect(grant?.entryId).toBe(copy)
   })
 
+  it('spare a request the copy on which it has failed', () => {
+    const m = machine(twoCards(), 3, 100)
+    const failed = loaded(m, wish('a', gib))
+    const { effects } = m.ask(wish('a', gib), { avoid: new Set([failed]) })
+    expect(only(effects, 'grant')).toEqual([])
+    expect(launchOf(effects)?.deviceIds).toEqual(['gpu1'])
+  })
+
+  it('close the only copy when a request has failed on it, and load it anew', () => {
+    const m = machine([room('gpu0', 2 * gib)])
+    const failed = loaded(m, wish('a', gib))
+    const { effects } = m.ask(wish('a', gib), { avoid: new Set([failed]) })
+    expect(only(effects, 'close')).toEqual([{ type: 'close', entryId: failed, reason: 'reload' }])
+    expect(launchOf(m.end(failed).effects)).toBeDefined()
+  })
+
   it('count a request that needs no slot as none', () => {
     const m = machine(twoCards(), 3, 100)
     const entryId = loaded(m, wish('a', gib))
     m.ask(wish('a', gib))
     m.ask(wish('a', gib))
-    const { effects } = m.ask(wish('a', gib), true)
+    const { effects } = m.ask(wish('a', gib), { slotless: true })
     expect(only(effects, 'grant')).toMatchObject([{ entryId }])
     expect(launchOf(effects)).toBeUndefined()
   })
@@ -125,30 +141,31 @@ describe('a load that runs out of memory', () => {
     const m = machine(twoCards())
     let launch = launchOf(m.ask(wish('a', gib)).effects)
     const tried: unknown[] = []
-    let rejects: unknown[] = []
-    while (launch) {
+    while (launch && tried.length < 9) {
       tried.push([launch.plan.slots, launch.plan.contextLength])
-      rejects = launchFailed(m.state, launch.entryId, failure, m.now())
+      launchFailed(m.state, launch.entryId, failure, m.now())
       launch = launchOf(m.step())
     }
     expect(tried).toEqual([
       [2, 4096],
       [1, 4096],
       [1, 2048],
+      // The other card, with what is left.
+      [1, 2048],
     ])
-    expect(rejects).toHaveLength(1)
+    expect(m.state.waiters).toEqual([])
   })
 
   it('keeps the context that was asked for by name', () => {
     const m = machine(twoCards())
     let launch = launchOf(m.ask(wish('a', gib, { contextLength: 4096 })).effects)
     const contexts: (number | undefined)[] = []
-    while (launch) {
+    while (launch && contexts.length < 9) {
       contexts.push(launch.plan.contextLength)
       launchFailed(m.state, launch.entryId, failure, m.now())
       launch = launchOf(m.step())
     }
-    expect(contexts).toEqual([4096, 4096])
+    expect(contexts).toEqual([4096, 4096, 4096])
   })
 })
 
@@ -208,6 +225,29 @@ describe('a device that fails', () => {
     const entryId = launchOf(effects)?.entryId ?? 0
     expect(launchFailed(m.state, entryId, new DroverError('engine_crashed', 'lost'), m.now())).toEqual([])
     expect(launchOf(m.step())?.deviceIds).toEqual(['gpu1'])
+  })
+})
+
+describe('a load that fails for its device', () => {
+  const unavailable = new DroverError('engine_unavailable', 'nothing answers there')
+
+  it('is tried on each other device once, and then refused with the last reason', () => {
+    const m = machine(twoCards())
+    const first = launchOf(m.ask(wish('a', gib)).effects)
+    expect(launchFailed(m.state, first?.entryId ?? 0, unavailable, m.now())).toEqual([])
+    const second = launchOf(m.step())
+    expect(second?.deviceIds).toEqual(['gpu1'])
+    expect(launchFailed(m.state, second?.entryId ?? 0, unavailable, m.now())).toEqual([])
+    const [reject] = only(m.step(), 'reject')
+    expect(reject?.error).toBe(unavailable)
+    expect(launchOf(m.ask(wish('a', gib)).effects), 'the next request tries anew').toBeDefined()
+  })
+
+  it('is not tried again where the model itself is at fault', () => {
+    const m = machine(twoCards())
+    const first = launchOf(m.ask(wish('a', gib)).effects)
+    const broken = new DroverError('load_failed', 'bad magic')
+    expect(launchFailed(m.state, first?.entryId ?? 0, broken, m.now())).toHaveLength(1)
   })
 })
 

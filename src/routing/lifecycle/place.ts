@@ -52,7 +52,12 @@ function targetsOf(
     running.filter((entry) => liesOn(entry, room.id) && (key === undefined || entry.key === key)).length
   const most = (room: DeviceRoom) =>
     kind === 'first' ? Number.POSITIVE_INFINITY : kind === 'apart' ? 1 : room.maxReplicas
-  const accepting = machine.devices.filter((room) => room.accepts(wish) && !state.devices.get(room.id)?.lost)
+  const accepting = machine.devices.filter(
+    (room) =>
+      room.accepts(wish) &&
+      !state.devices.get(room.id)?.lost &&
+      !state.failedOn.get(wish.key)?.deviceIds.has(room.id),
+  )
   // A quarantined device is better than none: the model's own back-off holds it then.
   const trusted = accepting.filter((room) => takesWork(state.devices.get(room.id)))
   const working = trusted.length > 0 ? trusted : accepting

@@ -150,10 +150,11 @@ const wait: Outcome = { type: 'wait', blocks: false }
 
 function serve(round: Round, waiter: Waiter, blocked: boolean): Outcome {
   const { state, facts } = round
-  const { wish, slotless } = waiter
+  const { wish, slotless, avoid } = waiter
   const own = [...state.entries.values()].filter((entry) => entry.key === wish.key)
   const serving = own.filter(
-    (entry) => entry.phase === 'ready' && !entry.retiring && compatible(entry, wish.options),
+    (entry) =>
+      entry.phase === 'ready' && !entry.retiring && !avoid.has(entry.id) && compatible(entry, wish.options),
   )
   const free = slotless ? serving : serving.filter((entry) => hasFreeSlot(state, entry))
   const [best] = free.toSorted((a, b) => a.busy / a.plan.slots - b.busy / b.plan.slots || a.id - b.id)
@@ -241,6 +242,12 @@ function startOrMakeRoom(round: Round, { wish, slotless }: Waiter): Outcome {
     const entry = launch(round, wish, found.placement)
     if (!slotless) round.promised.set(entry.id, 1)
     return wait
+  }
+  const failed = state.failedOn.get(wish.key)
+  if (!found.ok && failed) {
+    // Every device that would take it has been tried.
+    state.failedOn.delete(wish.key)
+    return { type: 'reject', error: failed.error }
   }
   if (running.length === 0) {
     return {

@@ -51,6 +51,8 @@ export interface Waiter {
   wish: LoadWish
   /** It runs nothing in the engine's slots: it loads the model, or counts tokens. */
   slotless: boolean
+  /** Entries where it has failed already. */
+  avoid: ReadonlySet<number>
 }
 
 export type Phase = 'loading' | 'ready' | 'closing'
@@ -100,6 +102,8 @@ export interface LifecycleState {
   waiters: Waiter[]
   crashes: Map<string, CrashRecord>
   caps: Map<string, LoadCaps>
+  /** By model: devices on which its load has failed just now, and why last. */
+  failedOn: Map<string, { deviceIds: ReadonlySet<string>; error: DroverError }>
   devices: Map<string, DeviceRecord>
   limits: LifecycleLimits
   /** No new loads: the server is going down. */

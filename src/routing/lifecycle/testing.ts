@@ -1,4 +1,4 @@
-import { createLifecycle, ended, launched, release, request } from './decide.ts'
+import { createLifecycle, ended, launched, type RequestTraits, release, request } from './decide.ts'
 import { settle } from './settle.ts'
 import type { DeviceRoom, Effect, LoadOptions, LoadWish } from './state.ts'
 
@@ -71,8 +71,8 @@ export function machine(
     state,
     step,
     load,
-    ask: (wished: LoadWish, slotless = false) => ({
-      waiterId: request(state, wished, slotless),
+    ask: (wished: LoadWish, traits: RequestTraits = {}) => ({
+      waiterId: request(state, wished, traits),
       effects: step(),
     }),
     pass: (ms: number) => {

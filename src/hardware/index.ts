@@ -1,6 +1,8 @@
 export type * from './contract.ts'
 export { type CpuFacts, type CpuPart, cpuDevices, createCpuProbe, readCpu } from './cpu/index.ts'
+export { parseDrmLine } from './health/kernel-lines.ts'
 export { followKernelLog } from './health/kmsg.ts'
+export { healthRules } from './health/rules.ts'
 export { verdictOf } from './health/verdict.ts'
 export { type HostFacts, readHost } from './host.ts'
 export { createDeviceFinder, type DeviceFinder, type Inventory } from './inventory.ts'

@@ -13,10 +13,9 @@ export function deviceReport(
 ): DeviceReport {
   const troubles = new Map(pool.deviceTroubles().map((trouble) => [trouble.deviceId, trouble]))
   const instances = pool.instances()
-  const listed = [
-    ...devices,
-    ...machine.devices.map(({ device }) => device).filter((one) => !devices.includes(one)),
-  ]
+  // Those that only the engine or the configuration knows of come last.
+  const strangers = machine.devices.filter(({ id }) => !devices.some((device) => device.id === id))
+  const listed = [...devices, ...strangers.map(({ device }) => device)]
   return {
     devices: listed.map((device) => {
       const unusedReason = troubles.get(device.id)?.reason ?? unusedReasonOf(device, machine)

@@ -1,16 +1,11 @@
 import type { DeviceDirectory } from '../api/index.ts'
 import type { Config } from '../config/index.ts'
 import { systemClock } from '../core/index.ts'
-import {
-  createEmbeddedEngine,
-  createLlamaCppEngine,
-  createOllamaEngine,
-  type Engine,
-  superviseEngine,
-} from '../engines/index.ts'
+import { measuredFacts, measurementsPath, readMeasurements } from '../engines/index.ts'
 import {
   cpuDevices,
   createDeviceFinder,
+  type Device,
   deviceProbes,
   factsOf,
   hostSystem,
@@ -22,7 +17,7 @@ import { modelsPerDevice } from '../placement/index.ts'
 import { createPool, createRouter, type Router } from '../routing/index.ts'
 import { deviceReport } from './device-report.ts'
 import { type Watcher, watchDevices } from './device-watch.ts'
-import { type ChosenEngine, chooseEngine } from './engine-choice.ts'
+import { type ChosenEngine, chooseEngine, enginesOf } from './engine-choice.ts'
 import { cpuPartsOf, createMachine, type Machine } from './machine.ts'
 import { wishOf } from './plan-load.ts'
 
@@ -70,7 +65,8 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
     })
     // Ollama lists no devices, and takes each that it is shown.
     const listed = chosen.engine.name === 'ollama' ? undefined : chosen.probe.devices
-    const machine = createMachine(config, inventory.devices, listed, watcher)
+    const hardware = await withMeasurements(inventory.devices, chosen, config, log)
+    const machine = createMachine(config, hardware, listed, watcher)
     for (const problem of [...inventory.problems, ...machine.problems]) log.warn({}, problem)
     logDevices(machine, log)
     return { ...chosen, machine, watcher }
@@ -125,6 +121,24 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
   }
 }
 
+/** What `drover bench devices` has measured takes the place of what the specification table says. */
+async function withMeasurements(
+  devices: readonly Device[],
+  { engine, probe }: ChosenEngine,
+  { droverHome }: Config,
+  log: Logger,
+): Promise<Device[]> {
+  const measurements = await readMeasurements(measurementsPath(droverHome), (problem) =>
+    log.warn({}, problem),
+  )
+  const { name } = engine
+  const { version } = probe
+  return devices.map((device) => ({
+    ...device,
+    facts: { ...device.facts, ...measuredFacts(measurements, device, { name, version }) },
+  }))
+}
+
 function logDevices({ devices }: Machine, log: Logger): void {
   for (const { id, device, memoryTotalBytes, fallback } of devices) {
     log.info({ device: id, name: device.name, memoryBytes: memoryTotalBytes, fallback }, 'device found')
@@ -137,30 +151,4 @@ function requestLimits(machine: Machine | undefined): ReadonlyMap<string, number
     if (settings.maxConcurrentRequests !== undefined) limits.set(id, settings.maxConcurrentRequests)
   }
   return limits
-}
-
-function enginesOf(config: Config, runDir: string, log: Logger): Engine[] {
-  const llamaCpp = createLlamaCppEngine({
-    enginesDir: config.enginesDir,
-    runDir,
-    log: (message) => log.debug({ engine: 'llama.cpp' }, message),
-    ...(config.llamaServerPath !== undefined && { serverPath: config.llamaServerPath }),
-  })
-  const embedded = createEmbeddedEngine({ log: (message) => log.debug({ engine: 'embedded' }, message) })
-  const ollama = createOllamaEngine({
-    attachUrls: config.ollamaUrls,
-    modelsDir: config.modelsDir,
-    runDir,
-    log: (message) => log.debug({ engine: 'ollama' }, message),
-    ...(config.ollamaProgram !== undefined && { program: config.ollamaProgram }),
-  })
-  const byChoice = {
-    auto: [llamaCpp, embedded],
-    'llama.cpp': [llamaCpp],
-    embedded: [embedded],
-    ollama: [ollama],
-  }
-  return byChoice[config.engine].map((engine) =>
-    superviseEngine(engine, { hangTimeoutMs: config.hangTimeoutMs, clock: systemClock }),
-  )
 }

@@ -57,7 +57,7 @@ function deviceOf(
     // What its sensors are told by.
     uuid: id,
     memoryTotalBytes: Math.floor(memoryTotalBytes),
-    unifiedMemory: true,
+    unifiedMemory: false,
     architecture: sets.join(' ') || process.arch,
     computeUnits: cpu.cores.filter((threads) => threads.some((thread) => own.includes(thread))).length,
     ...(cores && { cores: [...cores] }),

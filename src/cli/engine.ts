@@ -79,7 +79,7 @@ async function removeInstalled(name: string): Promise<void> {
 
 /** One line that changes on a terminal; a line for each new message elsewhere. */
 export function createProgressPrinter(out: { write(text: string): unknown; isTTY?: boolean }): {
-  print(progress: InstallProgress): void
+  print(progress: Partial<InstallProgress> & Pick<InstallProgress, 'message'>): void
   end(): void
 } {
   let last = ''

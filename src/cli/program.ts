@@ -1,9 +1,11 @@
 import { Command } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { signinCommand, signoutCommand } from './account.ts'
+import { benchCommand } from './bench.ts'
 import { completionCommand } from './completion.ts'
 import { copyCommand } from './cp.ts'
 import { createCommand } from './create.ts'
+import { doctorCommand } from './doctor.ts'
 import { engineCommand } from './engine.ts'
 import { gpusCommand } from './gpus.ts'
 import { formatHelp } from './help.ts'
@@ -42,6 +44,8 @@ const commands = [
   restartCommand,
   gpusCommand,
   topologyCommand,
+  doctorCommand,
+  benchCommand,
   unitsCommand,
   engineCommand,
   completionCommand,

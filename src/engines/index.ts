@@ -1,4 +1,17 @@
 export type * from './contract.ts'
+export {
+  type BenchmarkStage,
+  type BenchmarkTemplate,
+  benchmarkDevice,
+  type DeviceMeasurement,
+  findMeasurement,
+  identityOf,
+  measuredFacts,
+  measurementsPath,
+  readMeasurements,
+  saveMeasurement,
+  writeBenchmarkModel,
+} from './device-benchmark/index.ts'
 export { createEmbeddedEngine } from './embedded/index.ts'
 export {
   type InstalledEngine,

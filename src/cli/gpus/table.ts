@@ -34,7 +34,13 @@ export function notesOf(device: DeviceStatus, labels: ReadonlyMap<string, string
   return device.unusedReason === undefined ? [] : [`${label} is not used: ${device.unusedReason}`]
 }
 
-export function memoryText({ sensors, memoryTotalBytes, memoryFreeBytes }: DeviceStatus): string {
+export function memoryText(device: DeviceStatus): string {
+  const { sensors, memoryTotalBytes, memoryFreeBytes } = device
+  // Of some cores the memory is a share, of which only what models take is known.
+  if (device.kind === 'cpu' && device.cores) {
+    const taken = device.instances.reduce((sum, { bytes }) => sum + bytes, 0)
+    return `${(taken / gib).toFixed(1)}/${(memoryTotalBytes / gib).toFixed(1)} GiB`
+  }
   const total = sensors?.memoryTotalBytes ?? memoryTotalBytes
   const used =
     sensors?.memoryUsedBytes ?? (memoryFreeBytes === undefined ? undefined : total - memoryFreeBytes)

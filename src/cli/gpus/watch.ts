@@ -29,7 +29,8 @@ export async function watchGpus(read: () => Promise<{ report: DeviceReport; from
       for (const { id, sensors } of report.devices) {
         history.set(id, [...(history.get(id) ?? []), sensors?.utilization].slice(-historyLength))
       }
-      const { columns = 100, rows = 40 } = stdout
+      // A terminal that does not know its size says 0.
+      const [columns, rows] = [stdout.columns || 100, stdout.rows || 40]
       const head = `drover gpus, ${from}, ${new Date().toLocaleTimeString()}; q ends`
       const lines = [head, '', ...viewLines(report, history, columns)].slice(0, rows - 1)
       stdout.write(home + lines.map((line) => `${line}${clearToLineEnd}\n`).join('') + clearToScreenEnd)

@@ -14,6 +14,13 @@ interface Ticks {
  */
 export function createCpuProbe(devices: () => readonly Device[]): DeviceProbe {
   let before = new Map<number, Ticks>()
+  /** By device, for a look that comes before the kernel has counted on. */
+  const lastShares = new Map<string, number>()
+  const shareOf = (device: Device, now: ReadonlyMap<number, Ticks>) => {
+    const share = busyShare(before, now, device.cores) ?? lastShares.get(device.id)
+    if (share !== undefined) lastShares.set(device.id, share)
+    return share
+  }
   return {
     vendor: 'cpu',
     list: async () => ({ vendor: 'cpu', devices: [], links: [], places: [], problems: [] }),
@@ -28,7 +35,7 @@ export function createCpuProbe(devices: () => readonly Device[]): DeviceProbe {
             source: 'host',
             uuid: device.id,
             state: 'ok',
-            sensors: present({ ...shared, utilization: busyShare(before, now, device.cores) }),
+            sensors: present({ ...shared, utilization: shareOf(device, now) }),
           }),
         )
       before = now

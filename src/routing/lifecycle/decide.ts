@@ -203,7 +203,9 @@ function capAfter(state: LifecycleState, entry: Entry): boolean {
 function recordUnaskedEnd(state: LifecycleState, entry: Entry, nowMs: number, end: UnaskedEnd): void {
   const { key, served } = entry
   const { reason } = end
-  const record = recordCrash(state.crashes.get(key), { atMs: nowMs, proven: served > 0 }, reason)
+  // What a copy of it does, the model can do.
+  const proven = served > 0 || [...state.entries.values()].some((one) => one.key === key && one.served > 0)
+  const record = recordCrash(state.crashes.get(key), { atMs: nowMs, proven }, reason)
   state.crashes.set(key, record)
   // Of an instance on several devices nobody knows which one failed.
   const [share, ...more] = entry.shares

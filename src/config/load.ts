@@ -102,7 +102,8 @@ function ollamaLayer(env: ConfigSources['env'], cwd: string, warnings: string[])
 }
 
 function unknownVariables(env: ConfigSources['env']): string[] {
-  const known = new Set(['DROVER_CONFIG'])
+  // Read where they are needed: how NVIDIA's cards are asked, and what stands in for the kernel's log.
+  const known = new Set(['DROVER_CONFIG', 'DROVER_NVML', 'DROVER_KERNEL_LOG'])
   for (const name of names) {
     const row = rowOf(name)
     known.add(variableOf(row))

@@ -63,6 +63,7 @@ export function createRouter({ store, pool, wishOf, clock, prefersGoTemplate }: 
     for (let attempt = 1; ; attempt++) {
       const lease = await acquire(wish, request.keepAliveMs, signal, { slotless: empty, avoid })
       let spoken = false
+      let completed = false
       try {
         const loadMs = clock.monotonicMs() - arrivedMs
         if (empty) {
@@ -71,16 +72,17 @@ export function createRouter({ store, pool, wishOf, clock, prefersGoTemplate }: 
         }
         for await (const event of run(request, model, options, lease.instance, signal, arrivedMs, loadMs)) {
           spoken = true
+          // Who reads may stop at this one.
+          completed = event.type === 'done'
           yield event
         }
-        lease.release(true)
         return
       } catch (thrown) {
         const error = asDroverError(thrown)
         if (spoken || error.code !== 'engine_crashed' || attempt === mostAttempts) throw thrown
         avoid.add(lease.entryId)
       } finally {
-        lease.release()
+        lease.release(completed)
       }
     }
   }

@@ -38,6 +38,21 @@ export function deviceReport(
   }
 }
 
+/** What there is when no engine can use it. */
+export function unusedReport({ devices, links, problems }: Inventory, reason: string): DeviceReport {
+  return {
+    devices: devices.map((device) => ({
+      ...device,
+      health: { state: 'healthy', reasons: [] },
+      used: false,
+      unusedReason: reason,
+      instances: [],
+    })),
+    links,
+    problems: [...problems, reason],
+  }
+}
+
 function unusedReasonOf(device: Device, machine: Machine): string | undefined {
   if (device.state !== 'ok') return device.stateReason ?? `its state is ${device.state}`
   if (device.partitioned) return 'its partitions take the work'

@@ -21,7 +21,7 @@ export function wishOf(
   model: ResolvedModel,
   options: ModelOptions,
   config: Config,
-  devices: readonly WorkerDevice[],
+  devices: () => readonly WorkerDevice[],
   engine: EngineName,
 ): LoadWish {
   const { file, stored, capabilities } = model.description
@@ -40,7 +40,7 @@ export function wishOf(
     modelName: stored.displayName,
     options: load,
     plan: (budgetBytes, caps) => {
-      const byDefault = config.contextLength ?? defaultContextLength(devices, config.gpuOverheadBytes)
+      const byDefault = config.contextLength ?? defaultContextLength(devices(), config.gpuOverheadBytes)
       const slots = minOf(config.numParallel, caps.slots)
       const fitted = fitInstance({
         modelName: stored.displayName,
@@ -60,7 +60,10 @@ export function wishOf(
       }
     },
     spec: (plan, instanceId, deviceIds) => {
-      const chosen = devices.filter(({ id }) => deviceIds.includes(id))
+      const chosen = devices().filter(({ id }) => deviceIds.includes(id))
+      if (chosen.length < deviceIds.length) {
+        throw new DroverError('engine_crashed', `a device is gone: ${deviceIds.join(', ')}`)
+      }
       return specOf(model, plan, instanceId, config, chosen)
     },
   }

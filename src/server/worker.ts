@@ -9,13 +9,15 @@ import {
   deviceProbes,
   factsOf,
   hostSystem,
+  type Inventory,
   readCpu,
 } from '../hardware/index.ts'
+import { asDroverError } from '../inference/index.ts'
 import type { ModelStore } from '../models/index.ts'
 import type { Logger } from '../observability/index.ts'
 import { modelsPerDevice } from '../placement/index.ts'
 import { createPool, createRouter, type Router } from '../routing/index.ts'
-import { deviceReport } from './device-report.ts'
+import { deviceReport, unusedReport } from './device-report.ts'
 import { type Watcher, watchDevices } from './device-watch.ts'
 import { type ChosenEngine, chooseEngine, enginesOf } from './engine-choice.ts'
 import { cpuPartsOf, createMachine, type Machine } from './machine.ts'
@@ -23,8 +25,10 @@ import { wishOf } from './plan-load.ts'
 
 /** What there is to run models with, once it is known. */
 interface Means extends ChosenEngine {
-  machine: Machine
   watcher: Watcher
+  /** As the last scan found them. */
+  machine(): Machine
+  inventory(): Inventory
 }
 
 /** What serves requests on this node. */
@@ -50,44 +54,49 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
   )
 
   async function findMeans(): Promise<Means> {
-    const [chosen, inventory] = await Promise.all([
+    const [chosen, found] = await Promise.all([
       chooseEngine(enginesOf(config, runDir, log), log),
       finder.find(),
     ])
-    let last = inventory
+    const measured = await createMeasured(chosen, config, log)
+    let inventory = measured(found)
     const watcher = watchDevices({
-      inventory: () => last,
-      onLost: (deviceId, reason) => pool.deviceLost(deviceId, reason),
+      inventory: () => inventory,
+      onLost: (deviceId, reason) => {
+        pool.deviceLost(deviceId, reason)
+        // What a card is that has come back, only a scan tells.
+        if (reason === undefined) void finder.rescan()
+      },
       log,
-    })
-    finder.onScan((scanned) => {
-      last = scanned
     })
     // Ollama lists no devices, and takes each that it is shown.
     const listed = chosen.engine.name === 'ollama' ? undefined : chosen.probe.devices
-    const hardware = await withMeasurements(inventory.devices, chosen, config, log)
-    const machine = createMachine(config, hardware, listed, watcher)
+    let machine = createMachine(config, inventory.devices, listed, watcher)
+    finder.onScan((scanned) => {
+      inventory = measured(scanned)
+      machine = createMachine(config, inventory.devices, listed, watcher)
+    })
     for (const problem of [...inventory.problems, ...machine.problems]) log.warn({}, problem)
     logDevices(machine, log)
-    return { ...chosen, machine, watcher }
+    return { ...chosen, watcher, machine: () => machine, inventory: () => inventory }
   }
 
   const pool = createPool({
     limits: {
       get maxLoadedModels() {
-        const gpus = known?.machine.devices.filter(({ kind }) => kind === 'gpu').length ?? 0
+        const gpus = known?.machine().devices.filter(({ kind }) => kind === 'gpu').length ?? 0
         return config.maxLoadedModels || modelsPerDevice * Math.max(1, gpus)
       },
       maxWaiting: config.maxQueue,
       get maxRequests() {
-        return requestLimits(known?.machine)
+        return requestLimits(known?.machine())
       },
     },
     defaultKeepAliveMs: config.keepAliveMs,
     engine: async () => (await means).engine,
-    machine: () => known?.machine.facts() ?? { devices: [], limitBytes: 0 },
+    machine: () => known?.machine().facts() ?? { devices: [], limitBytes: 0 },
     probeDevice: async (deviceId) => {
-      if (known?.machine.devices.some(({ id, kind }) => id === deviceId && kind === 'server')) return true
+      if (known?.machine().devices.some(({ id, kind }) => id === deviceId && kind === 'server')) return true
       const { devices } = await finder.rescan()
       return devices.some(({ id, state }) => id === deviceId && state === 'ok')
     },
@@ -100,7 +109,7 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
     ...(config.goTemplate !== undefined && { prefersGoTemplate: config.goTemplate }),
     wishOf: async (model, options) => {
       const { engine, machine } = await means
-      return wishOf(model, options, config, machine.devices, engine.name)
+      return wishOf(model, options, config, () => machine().devices, engine.name)
     },
     clock: systemClock,
   })
@@ -114,29 +123,32 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
     },
     devices: {
       report: async () => {
-        const [{ machine, watcher }, inventory] = await Promise.all([means, finder.find()])
-        return deviceReport(inventory, machine, watcher, pool)
+        try {
+          const { machine, watcher, inventory } = await means
+          return deviceReport(inventory(), machine(), watcher, pool)
+        } catch (error) {
+          return unusedReport(await finder.find(), asDroverError(error).message)
+        }
       },
     },
   }
 }
 
 /** What `drover bench devices` has measured takes the place of what the specification table says. */
-async function withMeasurements(
-  devices: readonly Device[],
+async function createMeasured(
   { engine, probe }: ChosenEngine,
   { droverHome }: Config,
   log: Logger,
-): Promise<Device[]> {
+): Promise<(inventory: Inventory) => Inventory> {
   const measurements = await readMeasurements(measurementsPath(droverHome), (problem) =>
     log.warn({}, problem),
   )
-  const { name } = engine
-  const { version } = probe
-  return devices.map((device) => ({
+  const by = { name: engine.name, version: probe.version }
+  const withFacts = (device: Device): Device => ({
     ...device,
-    facts: { ...device.facts, ...measuredFacts(measurements, device, { name, version }) },
-  }))
+    facts: { ...device.facts, ...measuredFacts(measurements, device, by) },
+  })
+  return (inventory) => ({ ...inventory, devices: inventory.devices.map(withFacts) })
 }
 
 function logDevices({ devices }: Machine, log: Logger): void {

@@ -57,8 +57,10 @@ export async function startDrover(options: TestDroverOptions = {}): Promise<Test
   let output = ''
   const exited = new Promise<number | null>((resolve) => {
     child.once('exit', (code) => {
-      resolve(code)
-      if (options.modelsDir === undefined) rm(home, { recursive: true, force: true }).catch(console.error)
+      // Whoever waits for the end may end itself then.
+      rm(home, { recursive: true, force: true })
+        .catch(console.error)
+        .finally(() => resolve(code))
     })
   })
   const url = await new Promise<string>((resolve, reject) => {

@@ -33,15 +33,18 @@ function watched(
   /** Two tries, so that a pause of the whole machine is not taken for the engine's. */
   async function look(failures: number): Promise<void> {
     if (over) return
-    const answers = await answersWithin(instance, hangTimeoutMs / 2)
+    const failure = await failureOf(instance, hangTimeoutMs / 2)
     if (over) return
     const silentMs = clock.monotonicMs() - lastSignMs
-    if (!answers && failures > 0) {
-      instance.kill(`it did not answer for ${seconds(hangTimeoutMs)}`)
+    if (failure && failures > 0) {
+      const how = failure.unreachable ?? `it did not answer for ${seconds(hangTimeoutMs)}`
+      instance.kill(how)
     } else if (running > 0 && silentMs > silenceMs) {
       instance.kill(`it worked for ${seconds(silentMs)} without a token or any progress`)
     } else {
-      clock.after(answers ? pingEveryMs : 0, () => void look(answers ? 0 : failures + 1))
+      // After silence there was waiting enough.
+      const againMs = failure && failure.unreachable === undefined ? 0 : pingEveryMs
+      clock.after(againMs, () => void look(failure ? failures + 1 : 0))
     }
   }
   clock.after(pingEveryMs, () => void look(0))
@@ -60,14 +63,19 @@ function watched(
   return { ...instance, generate }
 }
 
-async function answersWithin(instance: EngineInstance, timeoutMs: number): Promise<boolean> {
+/** Why a process gave no sign of life within the time; undefined when it gave one. */
+async function failureOf(
+  instance: EngineInstance,
+  timeoutMs: number,
+): Promise<{ unreachable?: string } | undefined> {
   const signal = AbortSignal.timeout(timeoutMs)
   try {
     await instance.ping(signal)
-    return true
-  } catch {
-    // A refusal is a sign of life, or of an end that the exit tells; only silence is a hang.
-    return !signal.aborted
+    return undefined
+  } catch (error) {
+    // One that has ended says so by its exit; one that lives, and to which no way leads, says nothing.
+    if (signal.aborted) return {}
+    return { unreachable: `it cannot be reached: ${error instanceof Error ? error.message : error}` }
   }
 }
 

@@ -214,6 +214,25 @@ describe('an engine that cannot do what it should', () => {
     }
   })
 
+  it('because its socket was deleted is started anew once its open connections are over', async () => {
+    const folder = join(home, 'swept')
+    await mkdir(folder)
+    const drover = await startDrover({
+      env: { DROVER_ENGINE: 'llama.cpp', DROVER_LLAMA_SERVER: server, TMPDIR: folder },
+    })
+    try {
+      expect((await ask(drover)).status).toBe(200)
+      const [pid] = await readyPids(drover)
+      for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true })
+      await until('it is noticed', 20_000, () => endsOf(drover).length > 0)
+      expect(endsOf(drover).at(-1)?.reason).toContain('cannot be reached')
+      expect((await ask(drover)).status).toBe(200)
+      expect(await readyPids(drover)).not.toContain(pid)
+    } finally {
+      await drover.stop()
+    }
+  })
+
   it('because the disk is full is refused with what to do, and works once there is room', async () => {
     const folder = join(home, 'full')
     await mkdir(folder)

@@ -19,6 +19,11 @@ export class ServerError extends Error {
 export interface ServerClient {
   /** A JSON answer; throws `ServerError` for a status that is not 2xx. */
   json(method: 'GET' | 'POST', path: string, body?: unknown, signal?: AbortSignal): Promise<unknown>
+  /**
+   * Whether it answers, over a connection that is closed then: one that is kept lives on when no other can be made any
+   * more. Any answer will do; throws when there is none.
+   */
+  ping(signal: AbortSignal): Promise<void>
   /** A streamed answer, as server-sent events. */
   stream(path: string, body: unknown): ServerStream
   close(): Promise<void>
@@ -66,6 +71,10 @@ export function createClient(endpoint: Endpoint, apiKey: string, connections: nu
       const text = await response.body.text()
       if (response.statusCode >= 200 && response.statusCode < 300) return JSON.parse(text)
       throw toServerError(response.statusCode, text)
+    },
+    async ping(signal) {
+      const response = await pool.request({ method: 'GET', path: '/health', headers, signal, reset: true })
+      await response.body.dump()
     },
     stream: (path, body) => openStream(pool, { method: 'POST', path, headers, body: JSON.stringify(body) }),
     close: () => pool.destroy(),

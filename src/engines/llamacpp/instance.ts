@@ -26,6 +26,8 @@ import { decodeEmbedding } from './embedding.ts'
 const slotReleaseTimeoutMs = 30_000
 /** After a broken connection, how long the process may take to be seen as dead. */
 const crashNoticeMs = 1_000
+/** No way leads to the process any more. */
+const unreachable = ['ENOENT', 'ECONNREFUSED', 'ENOTSOCK']
 const terminateGraceMs = 5_000
 const hurriedGraceMs = 500
 
@@ -77,6 +79,13 @@ export function createInstance(server: RunningServer): EngineInstance {
     const exit = await Promise.race([exited, sleep(crashNoticeMs, undefined, { ref: false })])
     if (exit) return crashed(exit)
     const message = error instanceof Error ? error.message : String(error)
+    const { code = '' } = error as NodeJS.ErrnoException
+    if (unreachable.includes(code)) {
+      // It lives, and nobody will ever reach it again: a tidy soul has deleted its socket.
+      killed ??= `it cannot be reached: ${message}`
+      child.signal('SIGKILL')
+      return crashed(await exited)
+    }
     return new DroverError('engine_failed', `an error was encountered while running the model: ${message}`, {
       cause: error,
     })
@@ -194,9 +203,7 @@ export function createInstance(server: RunningServer): EngineInstance {
 
     load: queue.load,
 
-    async ping(signal) {
-      await client.json('GET', '/health', undefined, signal)
-    },
+    ping: client.ping,
 
     kill(reason) {
       killed ??= reason

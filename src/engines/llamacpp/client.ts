@@ -55,6 +55,16 @@ export function createClient(endpoint: Endpoint, apiKey: string, connections: nu
   })
   const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' }
 
+  async function request(options: Dispatcher.RequestOptions): Promise<Dispatcher.ResponseData> {
+    for (let retries = 0; ; retries++) {
+      try {
+        return await pool.request(options)
+      } catch (error) {
+        if (retries >= mostRetries || !isStaleConnection(error)) throw error
+      }
+    }
+  }
+
   return {
     async json(method, path, body, signal) {
       const options = {
@@ -64,10 +74,7 @@ export function createClient(endpoint: Endpoint, apiKey: string, connections: nu
         ...(body !== undefined && { body: JSON.stringify(body) }),
         ...(signal && { signal }),
       }
-      const response = await pool.request(options).catch((error) => {
-        if (isStaleConnection(error)) return pool.request(options)
-        throw error
-      })
+      const response = await request(options)
       const text = await response.body.text()
       if (response.statusCode >= 200 && response.statusCode < 300) return JSON.parse(text)
       throw toServerError(response.statusCode, text)
@@ -80,6 +87,9 @@ export function createClient(endpoint: Endpoint, apiKey: string, connections: nu
     close: () => pool.destroy(),
   }
 }
+
+/** All of a pool's connections may have grown stale together; after so many it is another matter. */
+const mostRetries = 16
 
 /**
  * The server closes connections that were idle for 5 s or have served 100 requests; a request sent at that very
@@ -108,7 +118,7 @@ function openStream(pool: Pool, options: Dispatcher.DispatchOptions): ServerStre
     notify()
   }
 
-  let retried = false
+  let retries = 0
   const handler: Dispatcher.DispatchHandler = {
     onRequestStart(started) {
       controller = started
@@ -132,8 +142,8 @@ function openStream(pool: Pool, options: Dispatcher.DispatchOptions): ServerStre
       notify()
     },
     onResponseError(_controller, error) {
-      if (failure || retried || status !== 0 || !isStaleConnection(error)) return fail(error)
-      retried = true
+      if (failure || retries >= mostRetries || status !== 0 || !isStaleConnection(error)) return fail(error)
+      retries++
       pool.dispatch(options, handler)
     },
   }

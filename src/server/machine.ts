@@ -74,7 +74,7 @@ function roomOf(
   watch: DeviceWatch,
   hostAvailableBytes: number,
 ): DeviceRoom {
-  const { id, kind, device, fallback } = worker
+  const { id, kind, fallback } = worker
   const most = usableBytes(worker, config.gpuOverheadBytes)
   const free = kind === 'cpu' ? hostAvailableBytes : freeBytesOf(watch.sensors(id), most)
   return {
@@ -85,13 +85,22 @@ function roomOf(
     pool: kind === 'cpu' ? 'host' : id,
     maxInstances: instancesPerDevice(worker),
     maxReplicas: replicasPerDevice(worker),
-    speed: device.facts.bandwidthGBs?.value ?? assumedBandwidthGBs[kind],
+    speed: speedOf(worker),
     mayFail: kind !== 'cpu',
     fallback,
     degraded: watch.degraded(id),
     spreads: kind !== 'server',
     accepts: (wish) => accepts(worker, wish, config),
   }
+}
+
+/** What of a memory's peak an engine sees: what is measured stands beside what a table says. */
+const usualEfficiency = 0.8
+
+function speedOf({ kind, device }: WorkerDevice): number {
+  const fact = device.facts.bandwidthGBs
+  if (fact === undefined) return assumedBandwidthGBs[kind]
+  return fact.from === 'measured' ? fact.value : fact.value * usualEfficiency
 }
 
 function freeBytesOf(sensors: Sensors | undefined, usable: number): number | undefined {

@@ -76,7 +76,8 @@ function roomOf(
 ): DeviceRoom {
   const { id, kind, fallback } = worker
   const most = usableBytes(worker, config.gpuOverheadBytes)
-  const free = kind === 'cpu' ? hostAvailableBytes : freeBytesOf(watch.sensors(id), most)
+  const heldBackBytes = config.gpuOverheadBytes + (worker.settings.reserveBytes ?? 0)
+  const free = kind === 'cpu' ? hostAvailableBytes : freeBytesOf(watch.sensors(id), most, heldBackBytes)
   return {
     id,
     // Without sensors, what was free at the start is all that there is.
@@ -103,10 +104,15 @@ function speedOf({ kind, device }: WorkerDevice): number {
   return fact.from === 'measured' ? fact.value : fact.value * usualEfficiency
 }
 
-function freeBytesOf(sensors: Sensors | undefined, usable: number): number | undefined {
+/** What others have not taken, less what is to be left to them. */
+function freeBytesOf(
+  sensors: Sensors | undefined,
+  usableBytes: number,
+  heldBackBytes: number,
+): number | undefined {
   const { memoryTotalBytes, memoryUsedBytes } = sensors ?? {}
   if (memoryTotalBytes === undefined || memoryUsedBytes === undefined) return undefined
-  return Math.min(usable, memoryTotalBytes - memoryUsedBytes)
+  return Math.max(0, Math.min(usableBytes, memoryTotalBytes - memoryUsedBytes - heldBackBytes))
 }
 
 function accepts(worker: WorkerDevice, wish: LoadWish, config: Config): boolean {

@@ -190,8 +190,8 @@ describe('a host of eight cards', () => {
     const startedMs = performance.now()
     const { stdout, code } = await runDrover(['doctor'], { ...env, ...smi(), DROVER_LLAMA_SERVER: hanging })
     host.hang(false)
-    // About 5 s on a machine that does nothing else.
-    expect(performance.now() - startedMs).toBeLessThan(20_000)
+    // About 5 s on a machine that does nothing else; the engine would hold it for 15.
+    expect(performance.now() - startedMs).toBeLessThan(10_000)
     expect(stdout).toContain('nvidia-smi does not answer')
     expect(stdout).toContain('No answer in time from the engines')
     expect(code).toBe(1)

@@ -11,8 +11,10 @@ import {
   type Link,
   outputReaders,
   type ProbeResult,
+  type Reading,
   readingsToDevices,
   readOutput,
+  type Vendor,
   verdictOf,
 } from '../../hardware/index.ts'
 import { readSettings } from '../settings.ts'
@@ -38,7 +40,7 @@ function isOf(reading: DeviceReading, device: Device): boolean {
 
 /** What recorded outputs of tools tell, one text a file; a text that cannot be read is a problem. */
 export function recordedReport(files: readonly { name: string; text: string }[]): DeviceReport {
-  const results: ProbeResult[] = []
+  const readings: Reading[] = []
   const problems: string[] = []
   for (const { name, text } of files) {
     const result = readOutput(text, outputReaders)
@@ -46,12 +48,43 @@ export function recordedReport(files: readonly { name: string; text: string }[])
       problems.push(`${name}: ${result.reason}`)
       continue
     }
-    const { tool, devices, links, places, notes } = result.reading
+    const { tool, notes } = result.reading
     problems.push(...notes.map((note) => `${name} (${tool}): ${note}`))
-    results.push({ vendor: devices[0]?.vendor ?? 'other', devices, links, places, problems: [] })
+    readings.push(result.reading)
   }
+  const results = [...Map.groupBy(readings, programOf).values()].map(togetherOf)
   const { devices, links } = readingsToDevices(results, { env: {}, factsOf, knownIds: new Map() })
   return reportOf(devices, links, problems, Date.now())
+}
+
+/** `nvidia-smi` of `nvidia-smi topo -m`: its cards have one number in whatever it prints. */
+function programOf({ tool }: Reading): string {
+  return tool.split(' ')[0] ?? tool
+}
+
+/** All that one program printed: a matrix speaks of the cards that another of its texts lists, or of nothing but numbers. */
+function togetherOf(readings: readonly Reading[]): ProbeResult {
+  const told = readings.flatMap(({ devices }) => devices)
+  const places = readings.flatMap(({ places }) => places)
+  const vendor = told[0]?.vendor ?? vendors[readings[0] ? programOf(readings[0]) : ''] ?? 'other'
+  const numbered = places.flatMap(({ index }): DeviceReading[] =>
+    index === undefined ? [] : [{ vendor, source: 'topology', index, name: `${vendor} card ${index}` }],
+  )
+  return {
+    vendor,
+    devices: told.length > 0 ? told : numbered,
+    links: readings.flatMap(({ links }) => links),
+    places,
+    problems: [],
+  }
+}
+
+/** Whose cards a program speaks of that names none. */
+const vendors: Readonly<Record<string, Vendor>> = {
+  'nvidia-smi': 'nvidia',
+  'amd-smi': 'amd',
+  'rocm-smi': 'amd',
+  'xpu-smi': 'intel',
 }
 
 function reportOf(

@@ -171,7 +171,7 @@ function serve(round: Round, waiter: Waiter, blocked: boolean): Outcome {
     return blocked ? { type: 'wait', blocks: true } : startOrMakeRoom(round, waiter)
   }
   if (!blocked && startReplica(round, waiter, serving.length > 0)) return wait
-  // Not even the larger context that is wanted needs a larger machine than the one there is.
+  // Nothing of it serves what is wanted, and there is no room beside it.
   if (serving.length === 0) makeWay(round, open)
   return wait
 }

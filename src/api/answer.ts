@@ -6,10 +6,12 @@ import {
   type InferenceEvent,
   type InferenceRequest,
   type Logprob,
+  type RouteReport,
   type ToolCall,
 } from '../inference/index.ts'
 import type { ApiContext } from './context.ts'
-import { openStream } from './http/index.ts'
+import { announceRoute, openStream } from './http/index.ts'
+import { routingOf } from './routing-wishes.ts'
 
 /** An answer whose first event has come, so it was not refused. */
 interface OpenAnswer {
@@ -43,7 +45,10 @@ export async function openAnswer(
   request: FastifyRequest,
   inference: InferenceRequest,
 ): Promise<OpenAnswer> {
-  const rest = context.router.answer(inference, request.exchange.signal)[Symbol.asyncIterator]()
+  const { exchange } = request
+  const routed = (route: RouteReport) => announceRoute(exchange, route)
+  const asked = { ...inference, routing: { ...routingOf(request), ...inference.routing } }
+  const rest = context.router.answer(asked, exchange.signal, routed)[Symbol.asyncIterator]()
   const first = await rest.next()
   if (first.done) throw brokenOff()
   return { first: first.value, rest }

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ModelMaker, ModelStore, Registry } from '../models/index.ts'
-import type { Router } from '../routing/index.ts'
+import type { Batches, Router } from '../routing/index.ts'
 import type { DeviceDirectory } from './drover/device-directory.ts'
 import type { BodyBudget } from './http/index.ts'
 import type { ApiLog } from './log.ts'
@@ -26,6 +26,8 @@ export interface ApiContext {
   registry: Registry
   makeModel: ModelMaker
   devices: DeviceDirectory
+  /** Files and batches of OpenAI's API; absent: they are refused. */
+  batches?: Batches
   /** The version of Ollama whose API this is, for `/api/version`. */
   version: string
   log: ApiLog

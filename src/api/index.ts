@@ -1,6 +1,6 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { ModelMaker, ModelStore, Registry } from '../models/index.ts'
-import type { Router } from '../routing/index.ts'
+import type { Batches, Router } from '../routing/index.ts'
 import { anthropicRoutes } from './anthropic/index.ts'
 import { type ApiConfig, type ApiContext, withDefaults } from './context.ts'
 import type { DeviceDirectory } from './drover/device-directory.ts'
@@ -27,6 +27,7 @@ export type {
   DeviceStatus,
 } from './drover/device-directory.ts'
 export type { ApiLog } from './log.ts'
+export { createBatchExecutor } from './openai/batches/index.ts'
 
 export interface ApiOptions {
   router: Router
@@ -34,6 +35,7 @@ export interface ApiOptions {
   registry: Registry
   makeModel: ModelMaker
   devices: DeviceDirectory
+  batches?: Batches
   /** The version of Ollama whose API this is, for `/api/version`. */
   version: string
   log: ApiLog

@@ -23,7 +23,7 @@ const ofServe = Object.keys(variables).filter((name) => !/EDITOR|HISTORY/.test(n
 const ofRun = ['OLLAMA_EDITOR', 'OLLAMA_HOST', 'OLLAMA_NOHISTORY']
 
 /** Commands that ask no server. */
-const offline = ['engine', 'completion']
+const offline = ['engine', 'completion', 'mock-engine']
 
 /** The variables that a command heeds, and what they do. */
 export function environmentOf(command: Command): [string, string][] {

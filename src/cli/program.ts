@@ -11,6 +11,7 @@ import { gpusCommand } from './gpus.ts'
 import { formatHelp } from './help.ts'
 import { launchCommand } from './launch.ts'
 import { listCommand } from './list.ts'
+import { mockEngineCommand } from './mock-engine.ts'
 import { programName } from './program-name.ts'
 import { psCommand } from './ps.ts'
 import { pullCommand } from './pull.ts'
@@ -46,6 +47,7 @@ const commands = [
   topologyCommand,
   doctorCommand,
   benchCommand,
+  mockEngineCommand,
   unitsCommand,
   engineCommand,
   completionCommand,

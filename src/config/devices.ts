@@ -30,6 +30,16 @@ export interface DeviceSettings {
   port?: number
   /** It is not used. */
   exclude?: boolean
+  /** Its share of requests under `weighted_round_robin`, 1 for the ordinary. */
+  weight?: number
+  /** What it draws at work, where the operator knows better than the table. */
+  watts?: number
+  /** Of a million tokens, in the operator's own unit. */
+  cost?: number
+  /** By which requests can ask for it. */
+  labels?: Record<string, string>
+  /** The only tenants whose requests it takes. */
+  tenants?: string[]
 }
 
 export interface DeviceEntry {
@@ -66,6 +76,11 @@ const settingsFields = {
   max_concurrent_requests: count.optional(),
   port: count.max(65_535).optional(),
   exclude: z.boolean().optional(),
+  weight: z.number().positive().optional(),
+  watts: z.number().positive().optional(),
+  cost: z.number().min(0).optional(),
+  labels: z.record(z.string(), text).optional(),
+  tenants: z.array(text).optional(),
 }
 const settingsSchema = z.strictObject(settingsFields)
 
@@ -80,6 +95,11 @@ function settingsOf(written: z.output<typeof settingsSchema>): DeviceSettings {
     }),
     ...(written.port !== undefined && { port: written.port }),
     ...(written.exclude !== undefined && { exclude: written.exclude }),
+    ...(written.weight !== undefined && { weight: written.weight }),
+    ...(written.watts !== undefined && { watts: written.watts }),
+    ...(written.cost !== undefined && { cost: written.cost }),
+    ...(written.labels && { labels: written.labels }),
+    ...(written.tenants && { tenants: written.tenants }),
   }
 }
 

@@ -1,5 +1,6 @@
 export type { DeviceEntry, DeviceSelector, DeviceSettings } from './devices.ts'
 export { parseDeviceSelector } from './devices.ts'
+export { parseDurationMs } from './durations.ts'
 export { clientUrl, type HostAddress } from './host.ts'
 export type { ConfigSources } from './layer.ts'
 export { type Config, type LoadedConfig, loadConfig } from './load.ts'

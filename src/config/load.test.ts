@@ -127,7 +127,10 @@ describe('what cannot be used is refused with place, value and what is allowed',
     ['maxQueue: [1]', 'maxQueue: [1] is not allowed; it takes a whole number'],
     ['numParallel: 1.5', 'numParallel: 1.5 is not allowed; it takes a whole number from 1, or auto'],
     ['memoryLimit: lots', 'memoryLimit: "lots" is not allowed; it takes a size such as 8GiB'],
-    ['keepalive: 5m', 'keepalive: there is no such setting; there are contextLength, devices, drainTimeout'],
+    [
+      'keepalive: 5m',
+      'keepalive: there is no such setting; there are batchWindowMs, breakerFailures, breakerOpen',
+    ],
     ['- a\n- b', 'it holds ["a","b"], where "name: value" lines are expected'],
   ])('%s', (text, message) => {
     expect(() => withFile(text)).toThrow(`${homePath}: ${message}`)

@@ -1,59 +1,24 @@
 import { z } from 'zod'
 import { deviceList, deviceSettings, modelPins } from './devices.ts'
-import { parseDurationMs } from './durations.ts'
 import { formatHost, type HostAddress, parseHost } from './host.ts'
 import { parseBool, parseLogLevel } from './ollama-values.ts'
+import { routingSettings } from './routing-settings.ts'
+import {
+  count,
+  countOrAuto,
+  duration,
+  durationForms,
+  flag,
+  list,
+  type Setting,
+  setting,
+  size,
+  text,
+  type WithDefault,
+} from './setting.ts'
 import { parseSizeBytes } from './sizes.ts'
 
-/** One thing that can be configured: everything that is known about it is written here and nowhere else. */
-export interface Setting<Schema extends z.ZodType = z.ZodType> {
-  /** Its name in the file; in upper snake case behind `DROVER_` its environment variable. */
-  key: string
-  /** From what is written in the file, a variable or a flag to what the program uses. */
-  schema: Schema
-  /** What may be written, for people. */
-  allowed: string
-  /** As it would be written; absent where nothing means "decide by the machine". */
-  default?: string
-  about: string
-  /** Ollama's variable for the same thing, and how its text is read where Ollama reads it more leniently. */
-  ollama?: { name: string; read?: (text: string) => unknown }
-  /** The value is a path: `~` is expanded, and it is relative to the file, or the working directory. */
-  isPath?: boolean
-}
-
-interface WithDefault {
-  default: string
-}
-
-const setting = <Schema extends z.ZodType, Rest extends Omit<Setting<Schema>, 'schema'>>(
-  schema: Schema,
-  rest: Rest,
-): Rest & { schema: Schema } => ({ ...rest, schema })
-
-const text = z.string().trim().min(1)
-const duration = z
-  .union([z.string(), z.number()])
-  .transform((value) => parseDurationMs(String(value).trim()))
-  .pipe(z.number())
-const size = z
-  .union([z.string(), z.number()])
-  .transform((value) => parseSizeBytes(String(value).trim()))
-  .pipe(z.number().int().positive())
-const count = z
-  .union([z.number(), z.string().trim().regex(/^\d+$/).transform(Number)])
-  .pipe(z.number().int().min(0))
-const countOrAuto = z.union([
-  count.transform((value) => value || undefined),
-  z.literal('auto').transform(() => undefined),
-])
-const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')])
-const list = z.union([
-  z.array(text),
-  z.string().transform((value) => value.split(',').map((part) => part.trim())),
-])
-
-const durationForms = 'a duration such as 5m, 90s or 1h30m, or seconds'
+export type { Setting } from './setting.ts'
 
 /** Every setting, by its name in the program. */
 export const settings = {
@@ -208,7 +173,7 @@ export const settings = {
   gpuInstances: setting(deviceSettings.optional(), {
     key: 'gpuInstances',
     allowed:
-      'by device: reserve, memory_limit, models, instances, max_concurrent_requests, port, exclude; as YAML or JSON',
+      'by device: reserve, memory_limit, models, instances, max_concurrent_requests, port, exclude, weight, watts, cost, labels, tenants; as YAML or JSON',
     about: 'What is set for single devices; see docs/devices.md.',
   }),
   pins: setting(modelPins.optional(), {
@@ -273,6 +238,7 @@ export const settings = {
     default: '30s',
     about: 'How long running answers may go on when the server is told to stop.',
   }),
+  ...routingSettings,
 }
 
 export type SettingName = keyof typeof settings

@@ -64,6 +64,8 @@ export interface InstanceSpec {
   contextShift: boolean
   /** A launch that shows no sign of life (log, progress) for so long is given up; Infinity never. */
   stallTimeoutMs: number
+  /** The folder of saved sessions, which instances share; absent: none are saved or restored. */
+  sessionDir?: string
 }
 
 /** The sampling options with every default filled in. */
@@ -100,15 +102,25 @@ export interface CompletionRequest {
   /** Generation ends before the first of these; no part of it is ever emitted. */
   stop: string[]
   format?: OutputFormat
+  /**
+   * The prompt ends with this text, which was generated under `format`: the answer goes on in the grammar's state after
+   * it. Throws `invalid_format` where no text of the format begins so.
+   */
+  formatPrefix?: string
   /** How many alternatives to report for each token (0 to 20); absent reports no probabilities. */
   topLogprobs?: number
 }
 
+/**
+ * Text and the tokens that it is made of. But for the last event of an answer, which a stop string or the limit may have
+ * cut, the texts so far are those of the tokens so far, to the byte: nothing of them is held back. So an answer that
+ * breaks off can be continued elsewhere, with prompt and tokens as the prompt.
+ */
 export interface EngineTokenEvent {
   type: 'token'
-  /** Whole UTF-8 characters; may be empty while a character, or a possible stop string, is held back. */
+  /** Whole UTF-8 characters; empty for tokens that show nothing. */
   text: string
-  /** The tokens sampled since the last event, in order. */
+  /** The tokens sampled since the last event, in order. All at the end where `tokensAtEnd` says so. */
   tokens: number[]
   logprobs?: Logprob[]
 }
@@ -154,6 +166,35 @@ export interface InstanceMemory {
   hostBytes: number
 }
 
+/** The KV cache of a prompt and perhaps its answer, as a file. */
+export interface SavedSession {
+  /** Directly in `InstanceSpec.sessionDir`. */
+  path: string
+  /** How many tokens it holds. */
+  tokens: number
+  bytes: number
+  /** Of the instance that wrote it: only those with the same one can read it. */
+  fingerprint: string
+}
+
+/** Saves what an instance's slots hold, and puts it back, there or in another instance. */
+export interface SessionStore {
+  /** The same for instances of the same model, adapters, engine build, context and KV cache type; different for others. */
+  readonly fingerprint: string
+  /**
+   * Writes what the idle slot holds whose content begins with the longest part of the prompt, at least a tenth of it.
+   * Undefined where no idle slot does. Throws `engine_failed` where it cannot be written (a full disk), and leaves
+   * no file then.
+   */
+  save(prompt: string | number[], path: string, signal: AbortSignal): Promise<SavedSession | undefined>
+  /**
+   * Fills an idle slot, so that the next request whose prompt begins with `prompt` finds it there. How many tokens it
+   * then holds is returned: 0 where no slot is idle. Throws `engine_failed` for a file of another fingerprint, or one
+   * that is not as it was written.
+   */
+  restore(saved: SavedSession, prompt: string | number[], signal: AbortSignal): Promise<number>
+}
+
 /** One running engine process that serves one model. */
 export interface EngineInstance {
   readonly id: string
@@ -165,6 +206,10 @@ export interface EngineInstance {
   readonly contextLength: number
   /** As the engine reported it. */
   readonly memory: InstanceMemory
+  /** The engine tells no tokens while it answers: an answer that breaks off is continued by its text. */
+  readonly tokensAtEnd?: true
+  /** Where the engine was found able to save sessions, and a folder was given for them. */
+  readonly sessions?: SessionStore
   /** Resolves when the process has ended, whatever the reason; never rejects. */
   readonly exited: Promise<InstanceExit>
 

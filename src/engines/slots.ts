@@ -4,6 +4,8 @@ import type { InstanceLoad } from './contract.ts'
 export interface SlotQueue {
   /** Waits for a slot; rejects with the signal's reason, or with the queue's own after `close`. */
   acquire(signal: AbortSignal): Promise<void>
+  /** Takes a slot if one is free now. */
+  tryAcquire(): boolean
   release(): void
   load(): InstanceLoad
   /** Refuses who waits and who comes. */
@@ -45,6 +47,11 @@ export function createSlotQueue(slots: number): SlotQueue {
         signal.addEventListener('abort', onAbort)
         waiting.add(entry)
       })
+    },
+    tryAcquire() {
+      if (closed || running >= slots) return false
+      running++
+      return true
     },
     release() {
       const [next] = waiting

@@ -11,8 +11,10 @@ export const errorCatalogue = {
   context_exceeded: { status: 400, retry: 'never' },
   forbidden: { status: 403, retry: 'never' },
   model_not_found: { status: 404, retry: 'never' },
+  not_found: { status: 404, retry: 'never' },
   body_timeout: { status: 408, retry: 'never' },
   body_too_large: { status: 413, retry: 'never' },
+  rate_limited: { status: 429, retry: 'same' },
   cancelled: { status: 499, retry: 'never' },
   internal: { status: 500, retry: 'never' },
   invalid_option: { status: 500, retry: 'never' },
@@ -28,8 +30,10 @@ export const errorCatalogue = {
   engine_failed: { status: 500, retry: 'other' },
   not_embedding_model: { status: 501, retry: 'never' },
   busy: { status: 503, retry: 'same' },
+  deadline_exceeded: { status: 503, retry: 'never' },
   engine_unavailable: { status: 503, retry: 'other' },
   shutting_down: { status: 503, retry: 'other' },
+  storage_full: { status: 507, retry: 'same' },
 } as const satisfies Record<string, { status: number; retry: RetryClass }>
 
 export type ErrorCode = keyof typeof errorCatalogue
@@ -37,11 +41,14 @@ export type ErrorCode = keyof typeof errorCatalogue
 /** An error that a client may see: `message` is the whole text it reads. */
 export class DroverError extends Error {
   readonly code: ErrorCode
+  /** When trying again may be worth it; absent where nobody knows. */
+  readonly retryAfterMs: number | undefined
 
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown; retryAfterMs?: number }) {
     super(message, options)
     this.name = 'DroverError'
     this.code = code
+    this.retryAfterMs = options?.retryAfterMs
   }
 
   get status(): number {

@@ -54,6 +54,41 @@ export type OutputFormat = 'json' | Record<string, unknown>
 /** `true` and `false` switch thinking; a level also says how hard. Absent lets the model's capability decide. */
 export type Think = boolean | 'low' | 'medium' | 'high' | 'max'
 
+/** How a request wants to be routed; every part may be absent. */
+export interface RoutingWishes {
+  /** Whose request it is: tenants share nothing, and share fairly. Absent: everybody's. */
+  tenant?: string
+  priority?: 'system' | 'interactive' | 'default' | 'bulk'
+  /** Milliseconds from its arrival in which its first word is wanted, at the latest. */
+  deadlineInMs?: number
+  /** The name of a policy; absent takes the configured one. */
+  policy?: string
+  /** Requests of one conversation share it. */
+  session?: string
+  /** Devices (or instances, as `#7`) that it may run on. */
+  pins?: string[]
+  labels?: Record<string, string>
+  precision?: 'fp16' | 'bf16' | 'fp32'
+  maxWatts?: number
+  maxCostPerMillionTokens?: number
+}
+
+/** Where a request went, and why, for headers, logs and people. */
+export interface RouteReport {
+  /** `#7`, with the devices it lies on. */
+  instance: string
+  policy: string
+  /** One line: the decision in numbers. */
+  reason: string
+  queuedMs: number
+  /** How many waited before it when it came. */
+  queuePosition: number
+  /** How often its answer has gone on on another instance. */
+  moves: number
+  /** What was served in place of what was asked for, in words; absent: just that. */
+  degraded?: string
+}
+
 interface RequestBase {
   /** The name as the client wrote it; answers echo it. */
   model: string
@@ -69,6 +104,7 @@ interface RequestBase {
   logprobs?: boolean
   /** 0 to 20. */
   topLogprobs?: number
+  routing?: RoutingWishes
 }
 
 /** A conversation to continue. */
@@ -104,6 +140,7 @@ export interface EmbedRequest {
   truncate?: boolean
   /** Cut the vectors to this length and normalise again. */
   dimensions?: number
+  routing?: RoutingWishes
 }
 
 /** What `EmbedRequest` gives: one L2-normalised vector an input. */

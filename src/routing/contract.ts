@@ -4,8 +4,12 @@ import type {
   EmbedResult,
   InferenceEvent,
   InferenceRequest,
+  RouteReport,
 } from '../inference/index.ts'
 import type { StoredModel } from '../models/index.ts'
+import type { QueueReport } from './admission/index.ts'
+import type { Rates } from './policy/index.ts'
+import type { PredictionError } from './prediction/index.ts'
 
 /** A model that is running now, for `/api/ps`. */
 export interface LoadedModel {
@@ -19,6 +23,67 @@ export interface LoadedModel {
   expiresAtMs: number
 }
 
+/** Told each time a request gets an instance: once, unless it has to move. */
+export type RouteListener = (report: RouteReport) => void
+
+/** What is left of a request for the log: sizes, times and hashes, no text. */
+export interface AnswerRecord {
+  model: string
+  tenant: string
+  promptTokens: number
+  cachedTokens: number
+  outputTokens: number
+  /** From its arrival. */
+  ttftMs: number
+  totalMs: number
+  /** `#7`, with its devices. */
+  instance: string
+  /** The policy. */
+  route: string
+  /** Chained hashes of the prompt, worth something in this log only. */
+  blocks?: readonly number[]
+  blockTokens?: number
+}
+
+/** A decision as people read it. */
+export interface Explanation {
+  model: string
+  policy: string
+  unit: 'ms' | 'points'
+  promptTokens: number
+  expectedOutputTokens: number
+  /** Best first. */
+  candidates: {
+    instance: number
+    devices: readonly string[]
+    score: number
+    terms: Readonly<Record<string, number>>
+    cachedTokens: number
+    running: number
+    slots: number
+    health: number
+    rates: Rates
+  }[]
+  excluded: readonly { instance: number; reason: string }[]
+  /** Of the best candidate; absent where none runs: the model would be loaded first. */
+  predicted?: { ttftMs: number; finishMs: number }
+  /** In one sentence. */
+  summary: string
+}
+
+/** The queue and the books at this moment. */
+export interface QueueStatus extends QueueReport {
+  instances: readonly {
+    instance: number
+    model: string
+    state: string
+    running: number
+    slots: number
+    health: number
+  }[]
+  predictions: { model: string; error: PredictionError }[]
+}
+
 /** Request in, events out: everything between a dialect and the engines. */
 export interface Router {
   /**
@@ -27,7 +92,11 @@ export interface Router {
    * (`done` with reason `load`), or unloads it when `keepAliveMs` is 0 (reason `unload`).
    * Throws `DroverError` with the wording of Ollama's API.
    */
-  answer(request: InferenceRequest, signal: AbortSignal): AsyncIterable<InferenceEvent>
+  answer(
+    request: InferenceRequest,
+    signal: AbortSignal,
+    routed?: RouteListener,
+  ): AsyncIterable<InferenceEvent>
   /** The prompt that `answer` would send to the engine, without sending it. */
   render(request: InferenceRequest, signal: AbortSignal): Promise<{ prompt: string; imageCount: number }>
   /**
@@ -36,6 +105,12 @@ export interface Router {
    */
   countTokens(request: ChatRequest, signal: AbortSignal): Promise<number>
   embed(request: EmbedRequest, signal: AbortSignal): Promise<EmbedResult>
+  /** Where a request would go and why, without running it. Throws as `answer` does. */
+  explain(request: InferenceRequest, signal: AbortSignal): Promise<Explanation>
+  /** Who waits, what each instance does, and how wrong predictions were. */
+  queue(): QueueStatus
+  /** Lets an instance end: no new requests, and those that outlast `graceMs` go on elsewhere. False: there is none. */
+  drain(instanceId: number, graceMs: number): boolean
   /** Longest remaining first. */
   loaded(): LoadedModel[]
   /**

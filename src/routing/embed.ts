@@ -1,17 +1,36 @@
 import type { EngineInstance } from '../engines/index.ts'
 import { DroverError, type EmbedRequest } from '../inference/index.ts'
+import { type EmbedBatcher, type EmbedTarget, embedOver } from './batching/index.ts'
+import type { Run } from './run.ts'
 
-/** Embeds every input of a request, each cut to the instance's context where the request allows it. */
+/** Inputs that one instance gets at a time when several share a request. */
+const chunkSize = 64
+
+/**
+ * Embeds every input of a request, each cut to the instances' context where the request allows it. Several runs share a
+ * large request; what is asked for at the same moment goes to an instance together.
+ */
 export async function embedInputs(
   request: EmbedRequest,
-  instance: EngineInstance,
+  runs: readonly Run[],
+  batcher: EmbedBatcher,
   signal: AbortSignal,
 ): Promise<{ embeddings: Float32Array[]; promptTokens: number }> {
-  if (request.inputs.length === 0) return { embeddings: [], promptTokens: 0 }
-  const inputs = await Promise.all(
-    request.inputs.map((text) => fitInput(text, request.truncate !== false, instance)),
+  const [first] = runs
+  if (request.inputs.length === 0 || !first) return { embeddings: [], promptTokens: 0 }
+  const fit = (text: string) => first.call((instance) => fitInput(text, request.truncate !== false, instance))
+  const inputs = await Promise.all(request.inputs.map(fit))
+  const targets = runs.map(
+    (run): EmbedTarget => ({
+      embed: (some, own) => run.call((instance) => batcher.embed(instance, some, own)),
+      tokenize: (text, options) => run.call((instance) => instance.tokenize(text, options)),
+    }),
   )
-  const { embeddings, promptTokens } = await instance.embed(inputs, signal)
+  const [only, ...more] = targets
+  const { embeddings, promptTokens } =
+    only && more.length === 0
+      ? await only.embed(inputs, signal)
+      : await embedOver(targets, inputs, signal, { chunkSize })
   for (const vector of embeddings) {
     if (!vector.every(Number.isFinite)) {
       throw new DroverError('unsupported', 'embedding contains NaN or Inf values')

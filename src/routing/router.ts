@@ -9,17 +9,26 @@ import {
   type InferenceEvent,
   type InferenceRequest,
   type ModelOptions,
+  type RouteReport,
   type Usage,
 } from '../inference/index.ts'
 import type { ModelStore, StoredModel } from '../models/index.ts'
 import { createOutputParser } from '../prompts/index.ts'
-import type { LoadedModel, Router } from './contract.ts'
+import type { EmbedBatcher } from './batching/index.ts'
+import type { AnswerRecord, LoadedModel, RouteListener, Router } from './contract.ts'
+import type { ConversationKeeper } from './conversations.ts'
+import { type Degraded, type DegradeOptions, degradations, mayDegrade } from './degrade.ts'
 import { embedInputs } from './embed.ts'
+import type { RetryBudget } from './health/index.ts'
 import type { LoadWish, RequestTraits } from './lifecycle/index.ts'
 import { maxTokensOf, mergeOptions, samplingOf } from './options.ts'
 import type { Lease, Pool } from './pool.ts'
 import { fitPrompt, imageTokens, type RenderedPrompt, renderRequest, thinkOf } from './render.ts'
+import { createRepeater, type Repeats } from './repeat.ts'
 import { checkCapabilities, createResolver, type ResolvedModel } from './resolve.ts'
+import { explainRoute, queueStatus, routeReport } from './route-report.ts'
+import { embedRouteOf, promptBlocks, type RouteKnowledge, routeOf } from './route-request.ts'
+import { type Generate, type Run, startRun } from './run.ts'
 import { type StreamEnd, streamCompletion, streamFormattedThinking } from './stream.ts'
 
 export interface RouterOptions {
@@ -27,16 +36,23 @@ export interface RouterOptions {
   pool: Pool
   /** How a model is to be loaded for a request with these options. */
   wishOf: (model: ResolvedModel, options: ModelOptions) => Promise<LoadWish>
+  knowledge: RouteKnowledge
+  retries: RetryBudget
+  conversations?: ConversationKeeper
+  degrade: DegradeOptions
+  repeats: Repeats
+  embedBatcher: EmbedBatcher
+  /** Told of each whole answer, without any text. */
+  answered?: (record: AnswerRecord) => void
   clock: Clock
   /** Whether to use the Go template of a model that has a chat template too; absent, what can do more. */
   prefersGoTemplate?: boolean
 }
 
-/** Tries of a request that dies with its engine before its first word, each on another instance. */
-const mostAttempts = 4
-
-export function createRouter({ store, pool, wishOf, clock, prefersGoTemplate }: RouterOptions): Router {
-  const resolve = createResolver(store, prefersGoTemplate)
+export function createRouter(options: RouterOptions): Router {
+  const { store, pool, wishOf, knowledge, conversations, clock } = options
+  const repeated = createRepeater(options.repeats)
+  const resolve = createResolver(store, options.prefersGoTemplate)
   /** Under which name a loaded model was last asked for; several names may share its files. */
   const lastNames = new Map<string, StoredModel>()
 
@@ -46,44 +62,219 @@ export function createRouter({ store, pool, wishOf, clock, prefersGoTemplate }: 
     return model
   }
 
-  async function* answer(request: InferenceRequest, signal: AbortSignal): AsyncGenerator<InferenceEvent> {
-    const arrivedMs = clock.monotonicMs()
-    const model = await resolved(request.model, (name) => `model '${name}' not found`)
-    const empty = isEmpty(request)
-    if (empty && request.keepAliveMs === 0) {
-      pool.keepAlive(model.key, 0)
-      yield loadEvent('unload', clock.monotonicMs() - arrivedMs)
-      return
-    }
-    checkCapabilities(request, model)
-    const options = mergeOptions(model.description.stored.parameters, request.options)
-    const wish = await wishOf(model, options)
-    lastNames.set(model.key, model.description.stored)
-    const avoid = new Set<number>()
-    for (let attempt = 1; ; attempt++) {
-      const lease = await acquire(wish, request.keepAliveMs, signal, { slotless: empty, avoid })
+  async function* answer(
+    request: InferenceRequest,
+    signal: AbortSignal,
+    routed: RouteListener = () => undefined,
+  ): AsyncGenerator<InferenceEvent> {
+    const lesser = degradations(request, options.degrade)
+    let asked: Degraded = { request, words: '' }
+    for (;;) {
       let spoken = false
-      let completed = false
+      const { words } = asked
+      const tell = (report: RouteReport) => routed(words === '' ? report : { ...report, degraded: words })
       try {
-        const loadMs = clock.monotonicMs() - arrivedMs
-        if (empty) {
-          yield loadEvent('load', loadMs)
-          return
-        }
-        for await (const event of run(request, model, options, lease.instance, signal, arrivedMs, loadMs)) {
+        for await (const event of answerAsAsked(asked.request, signal, tell)) {
           spoken = true
-          // Who reads may stop at this one.
-          completed = event.type === 'done'
           yield event
         }
         return
       } catch (thrown) {
         const error = asDroverError(thrown)
-        if (spoken || error.code !== 'engine_crashed' || attempt === mostAttempts) throw thrown
-        avoid.add(lease.entryId)
-      } finally {
-        lease.release(completed)
+        if (spoken || signal.aborted || !mayDegrade(error.code)) throw thrown
+        const next = lesser.next()
+        if (next.done) throw thrown
+        asked = next.value
       }
+    }
+  }
+
+  async function* answerAsAsked(
+    request: InferenceRequest,
+    signal: AbortSignal,
+    routed: RouteListener,
+  ): AsyncGenerator<InferenceEvent> {
+    const arrivedMs = clock.monotonicMs()
+    const sinceMs = () => clock.monotonicMs() - arrivedMs
+    const model = await resolved(request.model, (name) => `model '${name}' not found`)
+    const empty = isEmpty(request)
+    if (empty && request.keepAliveMs === 0) {
+      pool.keepAlive(model.key, 0)
+      yield loadEvent('unload', sinceMs())
+      return
+    }
+    const asked = await ask(request, model)
+    if (empty) {
+      const lease = await acquire(asked.wish, request.keepAliveMs, signal, { slotless: true })
+      lease.release()
+      yield loadEvent('load', sinceMs())
+      return
+    }
+    const compute = (own: AbortSignal, tell: RouteListener) => answerAnew(asked, request, own, tell, sinceMs)
+    yield* repeated({ request, ...asked }, compute, signal, routed)
+  }
+
+  async function* answerAnew(
+    asked: Asked,
+    request: InferenceRequest,
+    signal: AbortSignal,
+    routed: RouteListener,
+    sinceMs: () => number,
+  ): AsyncGenerator<InferenceEvent> {
+    const run = await start(asked, request, signal, routed)
+    try {
+      yield* answerBy(run, asked, request, signal, sinceMs)
+    } finally {
+      run.end()
+    }
+  }
+
+  /** Everything that is known of a request before an instance is chosen for it. */
+  async function ask(request: InferenceRequest, model: ResolvedModel): Promise<Asked> {
+    checkCapabilities(request, model)
+    const merged = mergeOptions(model.description.stored.parameters, request.options)
+    const wish = { ...(await wishOf(model, merged)), ...pinsOf(request) }
+    lastNames.set(model.key, model.description.stored)
+    const past = request.kind === 'generate' ? (request.context?.length ?? 0) : 0
+    // What came before is known as tokens only, which an instance has to turn into text.
+    const rendered = past > 0 || isEmpty(request) ? undefined : renderRequest(request, model)
+    const traits = routeOf(request, rendered?.text, model.key, merged, knowledge, clock.now())
+    return { model, options: merged, wish, traits, ...(rendered && { rendered }) }
+  }
+
+  function start(
+    { wish, traits }: { wish: LoadWish; traits: RequestTraits },
+    request: Pick<InferenceRequest, 'keepAliveMs'>,
+    signal: AbortSignal,
+    routed: RouteListener,
+  ): Promise<Run> {
+    options.retries.deposit(clock.now())
+    let moves = 0
+    return startRun({
+      acquire: async (avoid) => {
+        const all = traits.avoid ? new Set([...avoid, ...traits.avoid]) : avoid
+        const lease = await acquire(wish, request.keepAliveMs, signal, { ...traits, avoid: all })
+        routed(routeReport(lease, moves))
+        return lease
+      },
+      hasOther: (avoid) => pool.hasOther(wish.key, avoid),
+      prepare: async (lease, { prompt, images }) => {
+        const blocks = traits.route?.blocks
+        if (!conversations || !blocks || images) return
+        const cachedTokens = lease.decision?.ranked[0]?.candidate.cachedTokens ?? 0
+        if (conversations.savedTokens(blocks, lease.instance) <= cachedTokens) return
+        await conversations.restore({ prompt, blocks }, lease.instance, signal)
+      },
+      rescue: async (lease, { prompt, images }) => {
+        const blocks = traits.route?.blocks
+        if (!conversations || !blocks || images) return
+        conversations.note(lease.entryId, { prompt, blocks })
+        await conversations.keep(lease.entryId, lease.instance)
+      },
+      moved: () => {
+        moves++
+      },
+      retries: options.retries,
+      clock,
+      random: Math.random,
+      signal,
+    })
+  }
+
+  async function* answerBy(
+    run: Run,
+    asked: Asked,
+    request: InferenceRequest,
+    signal: AbortSignal,
+    sinceMs: () => number,
+  ): AsyncGenerator<InferenceEvent> {
+    const { model, options: merged, rendered } = asked
+    const loadMs = sinceMs()
+    const prepared = await run.call((instance) => prepare(request, model, merged, instance, rendered))
+    const end = yield* startStream(request, model, prepared, run.generate, signal)
+    const context = await run.call((instance) => contextOf(request, prepared, instance, end))
+    learn(run, prepared, asked, request, end, sinceMs)
+    yield {
+      type: 'done',
+      reason: end.reason,
+      usage: end.usage,
+      totalMs: sinceMs(),
+      loadMs,
+      ...(context && { context }),
+      ...(end.stopSequence !== undefined && { stopSequence: end.stopSequence }),
+    }
+  }
+
+  /** The answer is whole: what it tells of the model, and what its instance's cache holds now. */
+  function learn(
+    run: Run,
+    { rendered }: Prepared,
+    { model: { key }, traits }: Asked,
+    request: InferenceRequest,
+    { usage }: StreamEnd,
+    sinceMs: () => number,
+  ): void {
+    const said = run.transcript()
+    const { tenant = '' } = request.routing ?? {}
+    const isText = rendered.images.length === 0
+    if (usage.promptTokens > 0 && isText) {
+      knowledge.tokens.observe(key, Buffer.byteLength(rendered.text), usage.promptTokens)
+    }
+    const text = isText && typeof said?.prompt === 'string' ? said.prompt + said.text : undefined
+    const blocks = text === undefined ? undefined : promptBlocks(text, key, tenant, knowledge)
+    const { instance, policy } = routeReport(run.lease(), 0)
+    const totalMs = sinceMs()
+    const asked = traits.route?.blocks
+    options.answered?.({
+      model: request.model,
+      tenant,
+      promptTokens: usage.promptTokens,
+      cachedTokens: usage.cachedTokens,
+      outputTokens: usage.outputTokens,
+      ttftMs: totalMs - (clock.monotonicMs() - (said?.firstTokenAtMs ?? clock.monotonicMs())),
+      totalMs,
+      instance,
+      route: policy,
+      ...(asked && { blocks: asked.hashes, blockTokens: asked.blockTokens }),
+    })
+    run.end({
+      outcome: 'answered',
+      // Some answers are ended by the gateway, which then knows no more than what it has seen.
+      ...(usage.promptTokens > 0 && { usage }),
+      ...(blocks && { blocks }),
+      ...(blocks && text !== undefined && { conversation: { prompt: text, blocks } }),
+    })
+  }
+
+  /** A large request takes every instance that has nothing else to do. */
+  async function embedOnIdle(
+    request: EmbedRequest,
+    run: Run,
+    wish: LoadWish,
+    traits: Pick<RequestTraits, 'priority' | 'route'>,
+    signal: AbortSignal,
+  ): Promise<Pick<EmbedResult, 'embeddings' | 'promptTokens'>> {
+    const runs = [run]
+    const taken = new Set([run.lease().entryId])
+    const wanted = Math.ceil(request.inputs.length / embedChunk)
+    try {
+      while (runs.length < wanted && pool.hasIdle(wish.key, taken)) {
+        const helper = await start(
+          { wish, traits: { ...traits, avoid: new Set(taken) } },
+          request,
+          signal,
+          () => undefined,
+        )
+        if (taken.has(helper.lease().entryId)) {
+          helper.end()
+          break
+        }
+        runs.push(helper)
+        taken.add(helper.lease().entryId)
+      }
+      return await embedInputs(request, runs, options.embedBatcher, signal)
+    } finally {
+      for (const helper of runs.slice(1)) helper.end({ outcome: 'answered' })
     }
   }
 
@@ -96,29 +287,6 @@ export function createRouter({ store, pool, wishOf, clock, prefersGoTemplate }: 
     const lease = await pool.acquire(wish, signal, traits)
     if (keepAliveMs !== undefined) pool.keepAlive(wish.key, keepAliveMs)
     return lease
-  }
-
-  async function* run(
-    request: InferenceRequest,
-    model: ResolvedModel,
-    options: ModelOptions,
-    instance: EngineInstance,
-    signal: AbortSignal,
-    arrivedMs: number,
-    loadMs: number,
-  ): AsyncGenerator<InferenceEvent> {
-    const prepared = await prepare(request, model, options, instance)
-    const end = yield* startStream(request, model, prepared, instance, signal)
-    const context = await contextOf(request, prepared, instance, end)
-    yield {
-      type: 'done',
-      reason: end.reason,
-      usage: end.usage,
-      totalMs: clock.monotonicMs() - arrivedMs,
-      loadMs,
-      ...(context && { context }),
-      ...(end.stopSequence !== undefined && { stopSequence: end.stopSequence }),
-    }
   }
 
   return {
@@ -150,24 +318,46 @@ export function createRouter({ store, pool, wishOf, clock, prefersGoTemplate }: 
         const words = 'This server does not support embeddings. Start it with `--embeddings`'
         throw new DroverError('not_embedding_model', words)
       }
-      const options = mergeOptions(model.description.stored.parameters, request.options)
+      const merged = mergeOptions(model.description.stored.parameters, request.options)
       lastNames.set(model.key, model.description.stored)
-      const lease = await acquire(await wishOf(model, options), request.keepAliveMs, signal)
+      const wish = await wishOf(model, merged)
+      const traits = embedRouteOf(request.routing ?? {}, request.inputs, model.key, knowledge, clock.now())
+      const run = await start({ wish, traits }, request, signal, () => undefined)
       try {
         const loadMs = clock.monotonicMs() - arrivedMs
-        const result = await embedInputs(request, lease.instance, signal)
-        lease.release(true)
+        const result = await embedOnIdle(request, run, wish, traits, signal)
+        run.end({ outcome: 'answered' })
         return { ...result, loadMs, totalMs: clock.monotonicMs() - arrivedMs }
       } finally {
-        lease.release()
+        run.end()
       }
     },
+    async explain(request, signal) {
+      signal.throwIfAborted()
+      const model = await resolved(request.model, (name) => `model '${name}' not found`)
+      const { wish, traits } = await ask(request, model)
+      return explainRoute(pool, wish, traits)
+    },
+    queue: () => queueStatus(pool, knowledge.predictor),
+    drain: (instanceId, graceMs) => pool.drain(instanceId, graceMs),
     restart: async (name) =>
       pool.restart((await resolved(name, (missing) => `model '${missing}' not found`)).key),
     loaded: () => loadedModels(pool, lastNames, clock.now()),
     close: ({ drainMs }) => pool.close(drainMs),
   }
 }
+
+/** A request with its model, its options, its prompt where that is known, and what decides its way. */
+interface Asked {
+  model: ResolvedModel
+  options: ModelOptions
+  wish: LoadWish
+  traits: Pick<RequestTraits, 'priority' | 'route'>
+  rendered?: RenderedPrompt
+}
+
+/** Inputs to embed that are worth another instance. */
+const embedChunk = 64
 
 interface Prepared {
   rendered: RenderedPrompt
@@ -180,10 +370,11 @@ async function prepare(
   model: ResolvedModel,
   options: ModelOptions,
   instance: EngineInstance,
+  known?: RenderedPrompt,
 ): Promise<Prepared> {
   const past = request.kind === 'generate' ? request.context : undefined
   const history = past && past.length > 0 ? await instance.detokenize(past) : ''
-  const rendered = renderRequest(request, model, history)
+  const rendered = known ?? renderRequest(request, model, history)
   const fitted = await fitPrompt(rendered, request, model, instance, options, history)
   const completion: CompletionRequest = {
     prompt: fitted.prompt,
@@ -212,10 +403,10 @@ function startStream(
   request: InferenceRequest,
   model: ResolvedModel,
   { rendered, completion }: Prepared,
-  instance: EngineInstance,
+  generate: Generate,
   signal: AbortSignal,
 ): AsyncGenerator<InferenceEvent, StreamEnd> {
-  if (!rendered.structured) return streamCompletion(instance, completion, undefined, signal)
+  if (!rendered.structured) return streamCompletion(generate, completion, undefined, signal)
   const { template } = rendered
   const think = thinkOf(request, model)
   const thoughtEnd =
@@ -227,10 +418,10 @@ function startStream(
   const { prompt, format } = completion
   if (format !== undefined && parseThinking && typeof prompt === 'string') {
     const { format: _format, ...free } = completion
-    return streamFormattedThinking(instance, { ...free, prompt }, format, createParser, thoughtEnd, signal)
+    return streamFormattedThinking(generate, { ...free, prompt }, format, createParser, thoughtEnd, signal)
   }
   const parses = parseThinking || tools.length > 0 || template.parser !== undefined
-  return streamCompletion(instance, completion, parses ? createParser(rendered.text) : undefined, signal)
+  return streamCompletion(generate, completion, parses ? createParser(rendered.text) : undefined, signal)
 }
 
 /** Prompt and answer as tokens, by which a generate request can be continued. */
@@ -245,6 +436,12 @@ async function contextOf(
   const promptTokens =
     typeof prompt === 'string' ? await instance.tokenize(prompt, { addSpecial: false }) : prompt
   return [...promptTokens, ...end.outputTokens]
+}
+
+/** Devices that a request may run on: what is to be loaded for it goes there. Instances (`#7`) are only chosen. */
+function pinsOf({ routing }: InferenceRequest): Pick<LoadWish, 'pins'> {
+  const pins = routing?.pins?.filter((pin) => !pin.startsWith('#')) ?? []
+  return pins.length > 0 ? { pins } : {}
 }
 
 function isEmpty(request: InferenceRequest): boolean {

@@ -1,11 +1,7 @@
-import type {
-  CompletionRequest,
-  EngineDoneEvent,
-  EngineInstance,
-  EngineTokenEvent,
-} from '../engines/index.ts'
+import type { CompletionRequest, EngineDoneEvent, EngineTokenEvent } from '../engines/index.ts'
 import type { InferenceEvent, OutputFormat, Usage } from '../inference/index.ts'
 import type { OutputParser, OutputPiece } from '../prompts/index.ts'
+import type { Generate } from './run.ts'
 
 /** What a finished stream leaves behind. */
 export interface StreamEnd {
@@ -22,7 +18,7 @@ type Piece = Exclude<InferenceEvent, { type: 'done' }>
 
 /** Runs a completion and tells thinking, calls and text apart. Returns what only the end knows. */
 export async function* streamCompletion(
-  instance: EngineInstance,
+  generate: Generate,
   completion: CompletionRequest,
   parser: OutputParser | undefined,
   signal: AbortSignal,
@@ -32,7 +28,7 @@ export async function* streamCompletion(
   const repeats = createRepeatGuard()
   const startedAtMs = performance.now()
   let firstTokenMs: number | undefined
-  for await (const event of instance.generate(completion, signal)) {
+  for await (const event of generate(completion, signal)) {
     if (event.type === 'progress') continue
     if (event.type === 'done') {
       done = event
@@ -66,7 +62,7 @@ export async function* streamCompletion(
  * `createParser` makes a parser for output that begins after `prompt`.
  */
 export async function* streamFormattedThinking(
-  instance: EngineInstance,
+  generate: Generate,
   completion: CompletionRequest & { prompt: string },
   format: OutputFormat,
   createParser: (prompt: string) => OutputParser,
@@ -79,7 +75,7 @@ export async function* streamFormattedThinking(
   let thought = false
   const startedAtMs = performance.now()
   let promptMs = 0
-  for await (const event of instance.generate(completion, signal)) {
+  for await (const event of generate(completion, signal)) {
     if (event.type !== 'token') continue
     promptMs ||= performance.now() - startedAtMs
     raw += event.text
@@ -94,7 +90,7 @@ export async function* streamFormattedThinking(
   const prefix = thought ? (closedAt < 0 ? raw : raw.slice(0, closedAt)) + close + answer : ''
   const thinkingMs = performance.now() - startedAtMs - promptMs
   const bound = { ...completion, format, prompt: completion.prompt + prefix }
-  const end = yield* streamCompletion(instance, bound, undefined, signal)
+  const end = yield* streamCompletion(generate, bound, undefined, signal)
   return {
     ...end,
     outputTokens: [...thinkingTokens, ...end.outputTokens],

@@ -1,9 +1,16 @@
 import type { Config } from '../config/index.ts'
 import type { EngineName, InstanceSpec } from '../engines/index.ts'
+import type { Device } from '../hardware/index.ts'
 import { DroverError, type ModelOptions } from '../inference/index.ts'
 import { ollamaOnly } from '../models/index.ts'
 import { confinementOf, fitInstance, type WorkerDevice } from '../placement/index.ts'
-import { type LoadPlan, type LoadWish, loadOptionsOf, type ResolvedModel } from '../routing/index.ts'
+import {
+  type DispatchInstance,
+  type LoadPlan,
+  type LoadWish,
+  loadOptionsOf,
+  type ResolvedModel,
+} from '../routing/index.ts'
 
 const gib = 2 ** 30
 
@@ -16,11 +23,14 @@ export function defaultContextLength(devices: readonly WorkerDevice[], gpuOverhe
   return vramBytes >= 23 * gib ? 32_768 : 4096
 }
 
+/** The configuration, and the folder of saved caches where there is one. */
+export type LoadConfig = Config & { sessionDir: string | undefined }
+
 /** A wish to load `model`, which plans itself by the memory that it is offered. */
 export function wishOf(
   model: ResolvedModel,
   options: ModelOptions,
-  config: Config,
+  config: LoadConfig,
   devices: () => readonly WorkerDevice[],
   engine: EngineName,
 ): LoadWish {
@@ -66,6 +76,10 @@ export function wishOf(
       }
       return specOf(model, plan, instanceId, config, chosen)
     },
+    traits: (deviceIds) => {
+      const chosen = devices().filter(({ id }) => deviceIds.includes(id))
+      return instanceTraits(model, chosen, engine)
+    },
   }
 }
 
@@ -78,7 +92,7 @@ function specOf(
   model: ResolvedModel,
   plan: LoadPlan,
   instanceId: string,
-  config: Config,
+  config: LoadConfig,
   devices: readonly WorkerDevice[],
 ): InstanceSpec {
   const { file, stored, capabilities } = model.description
@@ -104,8 +118,63 @@ function specOf(
     // Always on: a request that forbids it is held to its context by its token limit, without a reload.
     contextShift: true,
     stallTimeoutMs: config.loadStallTimeoutMs,
+    ...(config.sessionDir !== undefined && { sessionDir: config.sessionDir }),
     ...(threads !== undefined && { threads }),
     ...(batchSize !== undefined && { batchSize }),
     ...(useMmap !== undefined && { useMmap }),
   }
+}
+
+/** What routing can know of an instance before it has done anything: what its devices are. */
+function instanceTraits(
+  model: ResolvedModel,
+  devices: readonly WorkerDevice[],
+  engine: EngineName,
+): Partial<DispatchInstance> {
+  const names = devices.map(({ device }) => device.name).toSorted()
+  const watts = sumOf(devices.map(({ device, settings }) => settings.watts ?? device.facts.tdpWatts?.value))
+  const bandwidth = sumOf(devices.map(({ device }) => device.facts.bandwidthGBs?.value))
+  const tflops = sumOf(devices.map(({ device }) => device.facts.tflops.fp16?.value))
+  return {
+    kind: `${engine} on ${names.join(' + ')}`,
+    modelBytes: model.description.file.shape.weightBytes,
+    ...(watts !== undefined && { watts }),
+    ...(bandwidth !== undefined && { memoryBytesPerS: bandwidth * 1e9 }),
+    ...(tflops !== undefined && { flopsPerS: tflops * 1e12 }),
+    labels: Object.assign(
+      { engine },
+      ...devices.map(({ device, kind, settings }) => ({ vendor: device.vendor, kind, ...settings.labels })),
+    ),
+    capabilities: model.description.capabilities,
+    precisions: precisions.filter((one) => devices.every(({ device }) => computesIn(device, one))),
+    ...setByOperator(devices),
+  }
+}
+
+const precisions = ['fp32', 'fp16', 'bf16'] as const
+
+function computesIn({ facts }: Device, precision: (typeof precisions)[number]): boolean {
+  return precision === 'fp32' || facts.supports[precision] === true
+}
+
+/** Weight, price and tenants: of several devices the sum, the dearest, and whom all of them take. */
+function setByOperator(devices: readonly WorkerDevice[]): Partial<DispatchInstance> {
+  const settings = devices.map((device) => device.settings)
+  const costs = settings.flatMap(({ cost }) => cost ?? [])
+  const tenants = settings.flatMap((one) => (one.tenants ? [new Set(one.tenants)] : []))
+  return {
+    weight: settings.reduce((sum, { weight = 1 }) => sum + weight, 0) / Math.max(1, settings.length),
+    ...(costs.length > 0 && { costPerMillionTokens: Math.max(...costs) }),
+    ...(tenants.length > 0 && {
+      tenants: [...(tenants[0] ?? [])].filter((tenant) => tenants.every((set) => set.has(tenant))),
+    }),
+  }
+}
+
+/** Undefined where one of them is not known. */
+function sumOf(values: readonly (number | undefined)[]): number | undefined {
+  return values.reduce(
+    (sum, value) => (sum === undefined || value === undefined ? undefined : sum + value),
+    values.length > 0 ? 0 : undefined,
+  )
 }

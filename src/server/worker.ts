@@ -22,6 +22,7 @@ import { type Watcher, watchDevices } from './device-watch.ts'
 import { type ChosenEngine, chooseEngine, enginesOf } from './engine-choice.ts'
 import { cpuPartsOf, createMachine, type Machine } from './machine.ts'
 import { wishOf } from './plan-load.ts'
+import { createRoutingParts, sessionDirOf } from './routing-parts.ts'
 
 /** What there is to run models with, once it is known. */
 interface Means extends ChosenEngine {
@@ -81,13 +82,16 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
     return { ...chosen, watcher, machine: () => machine, inventory: () => inventory }
   }
 
+  const sessionDir = sessionDirOf(config, runDir)
+  const { router: routerParts, ...parts } = createRoutingParts(config, sessionDir, log)
   const pool = createPool({
+    ...parts,
     limits: {
       get maxLoadedModels() {
         const gpus = known?.machine().devices.filter(({ kind }) => kind === 'gpu').length ?? 0
         return config.maxLoadedModels || modelsPerDevice * Math.max(1, gpus)
       },
-      maxWaiting: config.maxQueue,
+      handOverAfterMs: config.handOverAfterMs,
       get maxRequests() {
         return requestLimits(known?.machine())
       },
@@ -106,10 +110,11 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
   const router = createRouter({
     store,
     pool,
+    ...routerParts,
     ...(config.goTemplate !== undefined && { prefersGoTemplate: config.goTemplate }),
     wishOf: async (model, options) => {
       const { engine, machine } = await means
-      return wishOf(model, options, config, () => machine().devices, engine.name)
+      return wishOf(model, options, { ...config, sessionDir }, () => machine().devices, engine.name)
     },
     clock: systemClock,
   })

@@ -4,6 +4,7 @@ import { describeAnswers } from './engine-contract/answers.ts'
 import { type Abilities, createBench, everything } from './engine-contract/bench.ts'
 import { describeInstances } from './engine-contract/instances.ts'
 import { describeRequests } from './engine-contract/requests.ts'
+import { describeResume } from './engine-contract/resume.ts'
 
 /**
  * What every engine has to do, checked on a real one. `modelPath` is the bundled model; what needs only tokens
@@ -23,5 +24,6 @@ export function engineContract(
     describeAnswers(bench)
     describeRequests(bench)
     describeInstances(bench)
+    describeResume(bench)
   })
 }

@@ -4,6 +4,7 @@ import { readJson, replyWithError, sendJson } from '../http/index.ts'
 import { errorJson } from '../ollama/encode.ts'
 import { modelRequired } from '../resolve.ts'
 import { restartRequest } from './requests.ts'
+import { drain, explain, explainQuery } from './routing.ts'
 
 /** What Drover has beyond the dialects: devices, and the care of what runs on them. */
 export function droverRoutes(app: FastifyInstance, context: ApiContext): void {
@@ -15,6 +16,12 @@ export function droverRoutes(app: FastifyInstance, context: ApiContext): void {
   app.get('/api/devices', async (_request, reply) =>
     sendJson(reply, JSON.stringify(await context.devices.report())),
   )
+
+  /** Who waits, what each instance does, and how wrong predictions were. */
+  app.get('/api/queue', async (_request, reply) => sendJson(reply, JSON.stringify(context.router.queue())))
+  app.get('/api/route/explain', (request, reply) => explainQuery(context, request, reply))
+  app.post('/api/route/explain', (request, reply) => explain(context, request, reply))
+  app.post('/api/drain', (request, reply) => drain(context, request, reply))
 
   /** Replaces every instance of a model by a new one; no request is refused meanwhile. */
   app.post('/api/restart', async (request, reply) => {

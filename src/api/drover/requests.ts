@@ -1,3 +1,5 @@
-import { goString, goStruct } from '../go-json/index.ts'
+import { goInt, goString, goStruct } from '../go-json/index.ts'
 
 export const restartRequest = goStruct('api', 'RestartRequest', { model: goString })
+
+export const drainRequest = goStruct('api', 'DrainRequest', { instance: goInt, grace: goString })

@@ -50,6 +50,12 @@ export async function readJson<T extends object>(
   }
 }
 
+/** The body's type, as it was sent: the parsed headers have lost it, since other routes take any type for JSON. */
+export function contentTypeOf({ raw: { rawHeaders } }: FastifyRequest): string {
+  const at = rawHeaders.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'content-type')
+  return at < 0 ? '' : (rawHeaders[at + 1] ?? '')
+}
+
 /** The request's body as it came. Throws `body_too_large`, `busy` and `cancelled` as `readJson` does. */
 export function readBytes({ bodies }: { bodies: BodyBudget }, request: FastifyRequest): Promise<Buffer> {
   return readBody(request, bodies)

@@ -26,6 +26,9 @@ export function replyWithError(
     if (error.status === 503) log.warn(facts, 'request refused')
     else log.error(facts, 'request failed')
   }
+  if (error.retryAfterMs !== undefined) {
+    reply.header('retry-after', Math.max(1, Math.ceil(error.retryAfterMs / 1000)))
+  }
   const json = envelope(error)
   if (request.raw.readableEnded || request.raw.complete) sendJson(reply, json, error.status)
   else refuseBody(request, reply, json, error.status)

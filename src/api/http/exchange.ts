@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { DroverError } from '../../inference/index.ts'
+import { randomId } from '../../core/index.ts'
+import { DroverError, type RouteReport } from '../../inference/index.ts'
 import type { ApiLog } from '../log.ts'
 
 /** One request on its way: when to give it up, and what the access log will say of it. */
@@ -12,6 +13,12 @@ export interface Exchange {
   outputTokens?: number
   /** The whole answer is sent, though the connection is kept open a little longer. */
   answered?: boolean
+  /** By which this request is found in logs; the client's own, where it sent a usable one. */
+  id: string
+  /** Where it went. */
+  route?: RouteReport
+  /** Adds a header to the reply, unless it has begun. */
+  setHeader(name: string, value: string | number): void
   /** Code of the error that ended an answer already under way. */
   error?: string
 }
@@ -34,7 +41,12 @@ export function trackExchanges(app: FastifyInstance, log: ApiLog): void {
   app.addHook('onRequest', (request, reply, next) => {
     const startedMs = performance.now()
     const controller = new AbortController()
-    request.exchange = { signal: controller.signal }
+    const setHeader = (name: string, value: string | number) => {
+      if (!reply.raw.headersSent) reply.raw.setHeader(name, value)
+    }
+    const id = requestIdOf(request)
+    request.exchange = { signal: controller.signal, id, setHeader }
+    setHeader('X-Request-Id', id)
     let over = false
     const end = (complete: boolean) => {
       if (over) return
@@ -51,15 +63,37 @@ export function trackExchanges(app: FastifyInstance, log: ApiLog): void {
   })
 }
 
+/** An id from outside goes into logs and headers as it is: letters, digits and a few marks. */
+const usableId = /^[\w.:-]{1,128}$/
+
+function requestIdOf(request: FastifyRequest): string {
+  const given = request.headers['x-request-id']
+  return typeof given === 'string' && usableId.test(given) ? given : `req_${randomId(20)}`
+}
+
+/** Tells the client where its request went. Of a route that changes under an answer only the log can tell. */
+export function announceRoute(exchange: Exchange, route: RouteReport): void {
+  exchange.route = route
+  exchange.setHeader('X-Drover-Instance', route.instance)
+  exchange.setHeader('X-Drover-Route', route.reason)
+  exchange.setHeader('X-Drover-Queue-Position', route.queuePosition)
+  exchange.setHeader('X-Drover-Queue-Ms', route.queuedMs)
+  if (route.moves > 0) exchange.setHeader('X-Drover-Moves', route.moves)
+  if (route.degraded !== undefined) exchange.setHeader('X-Drover-Degraded', route.degraded)
+}
+
 function logAccess(log: ApiLog, request: FastifyRequest, status: number, ms: number): void {
-  const { model, outputTokens, error } = request.exchange
+  const { id, model, outputTokens, error, route } = request.exchange
   const facts = {
+    id,
     method: request.method,
     path: request.url.split('?', 1)[0]?.slice(0, longestPathLogged),
     status,
     ms: Math.round(ms * 1000) / 1000,
     ...(model !== undefined && { model }),
     ...(outputTokens !== undefined && { tokens: outputTokens }),
+    ...(route && { instance: route.instance, policy: route.policy, queuedMs: route.queuedMs }),
+    ...(route && route.moves > 0 && { moves: route.moves }),
     ...(error !== undefined && { error }),
   }
   log.info(facts, 'request')

@@ -215,7 +215,15 @@ describe('chat', () => {
     const { post, access, lines } = testApi()
     await post('/api/chat?x=1', { ...ask, messages: [{ role: 'user', content: 'a secret' }] })
     expect(access()).toEqual([
-      { method: 'POST', path: '/api/chat', status: 200, ms: expect.any(Number), model: 'tiny', tokens: 3 },
+      {
+        id: expect.stringMatching(/^req_\w{20}$/),
+        method: 'POST',
+        path: '/api/chat',
+        status: 200,
+        ms: expect.any(Number),
+        model: 'tiny',
+        tokens: 3,
+      },
     ])
     expect(JSON.stringify(lines)).not.toContain('a secret')
   })

@@ -40,7 +40,7 @@ async function decodeRequest<T>(
   return decode()
 }
 
-function toGenerate(body: GenerateBody): GenerateRequest {
+export function toGenerate(body: GenerateBody): GenerateRequest {
   const { prompt = '', suffix, system, template, context, raw, images } = body
   const unloads = prompt === '' && body.keep_alive === 0
   if (!unloads && raw && (template || system || context?.length)) {
@@ -59,7 +59,7 @@ function toGenerate(body: GenerateBody): GenerateRequest {
   }
 }
 
-function toChat(body: ChatBody): ChatRequest {
+export function toChat(body: ChatBody): ChatRequest {
   return {
     kind: 'chat',
     ...toCommon(body),

@@ -11,6 +11,7 @@ import { jsonFloat32Array, jsonString, nanoseconds } from '../go-json/index.ts'
 import { readJson, sendJson } from '../http/index.ts'
 import { toModelOptions } from '../options.ts'
 import { embeddingsWording, embedWording, resolveModel } from '../resolve.ts'
+import { routingOf } from '../routing-wishes.ts'
 import { joinVectors, toInputs } from '../vectors.ts'
 import { embeddingRequest, embedRequest } from './requests.ts'
 
@@ -28,7 +29,10 @@ export async function embed(context: ApiContext, request: FastifyRequest, reply:
     ...(body.truncate !== undefined && { truncate: body.truncate }),
     ...(body.dimensions && { dimensions: body.dimensions }),
   }
-  const result = await context.router.embed(wanted, request.exchange.signal)
+  const result = await context.router.embed(
+    { ...wanted, routing: routingOf(request) },
+    request.exchange.signal,
+  )
   return sendJson(reply, await embedJson(model, inputs.length === 0 ? undefined : result))
 }
 
@@ -61,7 +65,10 @@ export async function embeddings(context: ApiContext, request: FastifyRequest, r
     ...(body.keep_alive !== undefined && { keepAliveMs: body.keep_alive }),
   }
   try {
-    const { embeddings: vectors } = await context.router.embed(wanted, request.exchange.signal)
+    const { embeddings: vectors } = await context.router.embed(
+      { ...wanted, routing: routingOf(request) },
+      request.exchange.signal,
+    )
     return sendJson(reply, `{"embedding":[${(vectors[0] ?? new Float32Array()).join(',')}]}`)
   } catch (thrown) {
     const error = asDroverError(thrown)

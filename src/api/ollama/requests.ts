@@ -119,6 +119,15 @@ export const chatRequest = goStruct('api', 'ChatRequest', {
   tools: toolList,
 })
 
+/** A prompt or a conversation to route, of which nothing is run. */
+export const explainRequest = goStruct('api', 'ExplainRequest', {
+  ...answerFields,
+  prompt: goString,
+  system: goString,
+  messages: goArray<Decoded<typeof message>>(message, {}),
+  tools: toolList,
+})
+
 export const embedRequest = goStruct('api', 'EmbedRequest', {
   model: goString,
   input: goAny,

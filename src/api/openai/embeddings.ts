@@ -4,6 +4,7 @@ import type { ApiContext } from '../context.ts'
 import { jsonFloat32Array, jsonString } from '../go-json/index.ts'
 import { readJson, sendJson } from '../http/index.ts'
 import { embedWording, resolveModel } from '../resolve.ts'
+import { routingOf } from '../routing-wishes.ts'
 import { joinVectors, toInputs } from '../vectors.ts'
 import { embeddingsRequest } from './requests.ts'
 
@@ -22,7 +23,7 @@ export async function embeddings(context: ApiContext, request: FastifyRequest, r
   const inputs = input === '' ? [''] : toInputs(input)
   await resolveModel(context, request, model, embedWording)
   const result = await context.router.embed(
-    { model, inputs, options: {}, ...(dimensions && { dimensions }) },
+    { model, inputs, options: {}, routing: routingOf(request), ...(dimensions && { dimensions }) },
     request.exchange.signal,
   )
   const write = encoding === 'base64' ? base64Json : jsonFloat32Array

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { ApiContext, Handler } from '../context.ts'
 import { replyWithError } from '../http/index.ts'
+import { batchRoutes } from './batches/index.ts'
 import { chatCompletions, completions } from './completions.ts'
 import { embeddings } from './embeddings.ts'
 import { errorJson } from './encode.ts'
@@ -23,4 +24,5 @@ export function openAiRoutes(app: FastifyInstance, context: ApiContext): void {
   route('POST', '/v1/audio/transcriptions', transcriptions)
   route('GET', '/v1/models', models)
   route('GET', '/v1/models/:model', model)
+  batchRoutes(app, context)
 }

@@ -3,7 +3,7 @@ import { type ChatRequest, DroverError } from '../../inference/index.ts'
 import { collectAnswer, openAnswer } from '../answer.ts'
 import type { ApiContext } from '../context.ts'
 import { jsonString } from '../go-json/index.ts'
-import { readBytes, sendJson } from '../http/index.ts'
+import { contentTypeOf, readBytes, sendJson } from '../http/index.ts'
 import { chatWording, resolveModel } from '../resolve.ts'
 
 const largestFileBytes = 25 * 2 ** 20
@@ -50,10 +50,7 @@ function toChat(
 
 async function readForm(context: ApiContext, request: FastifyRequest): Promise<FormData> {
   const body = await readBytes(context, request)
-  // The parsed headers have lost it: other routes take any type for JSON.
-  const { rawHeaders } = request.raw
-  const at = rawHeaders.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'content-type')
-  const type = at < 0 ? '' : (rawHeaders[at + 1] ?? '')
+  const type = contentTypeOf(request)
   try {
     return await new Response(new Uint8Array(body), { headers: { 'content-type': type } }).formData()
   } catch (cause) {

@@ -169,9 +169,49 @@ const device = object({
 })
 
 /** What Drover has beyond the dialects. */
+const candidate = object({
+  instance: integer,
+  devices: list(string),
+  score: number,
+  terms: dictionary,
+  cachedTokens: number,
+  running: integer,
+  slots: integer,
+  health: number,
+  rates: dictionary,
+})
+
 export const droverAnswers = {
   devices: object({ devices: list(device), links: list(dictionary), problems: list(string) }),
   restart: object({ model: string, instances: integer }),
+  drain: object({ instance: integer, graceMs: number }),
+  explanation: object({
+    model: string,
+    policy: string,
+    unit: string,
+    promptTokens: number,
+    expectedOutputTokens: number,
+    candidates: list(candidate),
+    excluded: list(object({ instance: integer, reason: string })),
+    'predicted?': object({ ttftMs: number, finishMs: number }),
+    summary: string,
+  }),
+  queue: object({
+    waiting: integer,
+    byModel: list(object({ model: string, waiting: integer, byClass: dictionary, oldestMs: number })),
+    tenants: list(object({ tenant: string, waiting: integer, servedTokens: number, weight: number })),
+    instances: list(
+      object({
+        instance: integer,
+        model: string,
+        state: string,
+        running: integer,
+        slots: integer,
+        health: number,
+      }),
+    ),
+    predictions: list(object({ model: string, error: dictionary })),
+  }),
 }
 
 const usage = object({ prompt_tokens: integer, completion_tokens: integer, total_tokens: integer })
@@ -186,6 +226,54 @@ const choiceLogprobs = { 'logprobs?': nullable(object({ content: logprobs })) }
 const head = { id: string, object: string, created: integer, model: string, system_fingerprint: string }
 
 const model = object({ id: string, object: string, created: integer, owned_by: string })
+
+const page = (item: JsonSchema) =>
+  object({
+    object: string,
+    data: list(item),
+    first_id: nullable(string),
+    last_id: nullable(string),
+    has_more: boolean,
+  })
+
+const file = object({
+  id: string,
+  object: string,
+  bytes: integer,
+  created_at: integer,
+  expires_at: nullable(integer),
+  filename: string,
+  purpose: string,
+  status: string,
+  status_details: anything,
+})
+
+const inputError = object({ code: string, message: string, param: nullable(string), line: nullable(integer) })
+const moments = ['in_progress', 'finalizing', 'completed', 'failed', 'expired', 'cancelling', 'cancelled']
+const batch = object({
+  id: string,
+  object: string,
+  endpoint: string,
+  model: nullable(string),
+  errors: nullable(object({ object: string, data: list(inputError) })),
+  input_file_id: string,
+  completion_window: string,
+  status: string,
+  output_file_id: nullable(string),
+  error_file_id: nullable(string),
+  created_at: integer,
+  expires_at: integer,
+  ...Object.fromEntries(moments.map((moment) => [`${moment}_at`, nullable(integer)])),
+  request_counts: object({ total: integer, completed: integer, failed: integer }),
+  usage: object({
+    input_tokens: integer,
+    input_tokens_details: object({ cached_tokens: integer }),
+    output_tokens: integer,
+    output_tokens_details: object({ reasoning_tokens: integer }),
+    total_tokens: integer,
+  }),
+  metadata: nullable(dictionary),
+})
 
 /** OpenAI's API. */
 export const openAiAnswers = {
@@ -243,6 +331,11 @@ export const openAiAnswers = {
   }),
   responseEvent: object({ type: string, sequence_number: integer }),
   transcription: object({ text: string }),
+  file,
+  files: page(file),
+  fileDeleted: object({ id: string, object: string, deleted: boolean }),
+  batch,
+  batches: page(batch),
 }
 
 /** Anthropic's API. */

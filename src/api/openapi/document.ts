@@ -56,9 +56,10 @@ function bodyOf(request: NonNullable<Operation['request']>): object {
   return { [request.type]: { schema: request.schema } }
 }
 
-function contentOf({ answer, text, stream }: Operation): object {
+function contentOf({ answer, text, bytes, stream }: Operation): object {
   const content: Record<string, { schema: JsonSchema }> = {
     ...(text && { 'text/plain': { schema: { type: 'string' } } }),
+    ...(bytes && { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } }),
     ...(answer && { 'application/json': { schema: answer } }),
     ...(stream && { [stream.type]: { schema: stream.piece } }),
   }

@@ -1,5 +1,5 @@
 import { countTokensRequest, messagesRequest } from '../anthropic/requests.ts'
-import { restartRequest } from '../drover/requests.ts'
+import { drainRequest, restartRequest } from '../drover/requests.ts'
 import type { JsonSchema } from '../go-json/index.ts'
 import {
   copyRequest,
@@ -12,9 +12,11 @@ import {
   chatRequest,
   embeddingRequest,
   embedRequest,
+  explainRequest,
   generateRequest,
   showRequest,
 } from '../ollama/requests.ts'
+import { batchRequest } from '../openai/batches/requests.ts'
 import { chatCompletionRequest, completionRequest, embeddingsRequest } from '../openai/requests.ts'
 import { responsesRequest } from '../openai/responses/request.ts'
 import { anthropicAnswers, droverAnswers, ollamaAnswers, openAiAnswers } from './answers.ts'
@@ -32,6 +34,8 @@ export interface Operation {
   /** Absent: an empty body, or plain text where `text` says so. */
   answer?: JsonSchema
   text?: boolean
+  /** The answer is a file, as it was put or written. */
+  bytes?: boolean
   /** One piece of a streamed answer, and how pieces are framed. */
   stream?: { type: 'application/x-ndjson' | 'text/event-stream'; piece: JsonSchema }
 }
@@ -77,6 +81,20 @@ const transcription = {
   },
 }
 
+const upload = {
+  type: 'multipart/form-data',
+  schema: {
+    type: 'object',
+    required: ['file', 'purpose'],
+    properties: {
+      file: { type: 'string', format: 'binary' },
+      purpose: { type: 'string', enum: ['batch'] },
+      'expires_after[anchor]': { type: 'string', enum: ['created_at'] },
+      'expires_after[seconds]': { type: 'integer' },
+    },
+  },
+}
+
 /** Every route of the API. */
 export const operations: readonly Operation[] = [
   drover('get', '/api/devices', 'Every device with its sensors, its health, and what runs on it', {
@@ -85,6 +103,20 @@ export const operations: readonly Operation[] = [
   drover('post', '/api/restart', 'Replaces every instance of a model by a new one, refusing no request', {
     request: restartRequest,
     answer: droverAnswers.restart,
+  }),
+  drover('get', '/api/queue', 'Who waits, what each instance does, and how wrong predictions were', {
+    answer: droverAnswers.queue,
+  }),
+  drover('get', '/api/route/explain', 'Where a prompt (`model`, `prompt` in the query) would go, and why', {
+    answer: droverAnswers.explanation,
+  }),
+  drover('post', '/api/route/explain', 'Where a chat or generate request would go, and why; nothing is run', {
+    request: explainRequest,
+    answer: droverAnswers.explanation,
+  }),
+  drover('post', '/api/drain', 'Lets one instance end; its answers go on elsewhere after the grace', {
+    request: drainRequest,
+    answer: droverAnswers.drain,
   }),
   ollama('get', '/', 'Says that the server runs', { text: true }),
   ollama('head', '/', 'Says that the server runs'),
@@ -172,6 +204,18 @@ export const operations: readonly Operation[] = [
     request: transcription,
     answer: openAiAnswers.transcription,
   }),
+  openAi('post', '/v1/files', 'Keeps a file of requests', { request: upload, answer: openAiAnswers.file }),
+  openAi('get', '/v1/files', 'The files of this key', { answer: openAiAnswers.files }),
+  openAi('get', '/v1/files/{file}', 'One file', { answer: openAiAnswers.file }),
+  openAi('get', '/v1/files/{file}/content', 'What is in a file', { bytes: true }),
+  openAi('delete', '/v1/files/{file}', 'Removes a file', { answer: openAiAnswers.fileDeleted }),
+  openAi('post', '/v1/batches', 'Has the requests of a file answered when slots are idle', {
+    request: batchRequest,
+    answer: openAiAnswers.batch,
+  }),
+  openAi('get', '/v1/batches', 'The batches of this key', { answer: openAiAnswers.batches }),
+  openAi('get', '/v1/batches/{batch}', 'One batch', { answer: openAiAnswers.batch }),
+  openAi('post', '/v1/batches/{batch}/cancel', 'Breaks a batch off', { answer: openAiAnswers.batch }),
   anthropic('/v1/messages', 'Continues a conversation', {
     request: messagesRequest,
     answer: anthropicAnswers.message,

@@ -4,10 +4,11 @@ import type {
   EmbedResult,
   InferenceEvent,
   InferenceRequest,
+  RoutingWishes,
 } from '../../inference/index.ts'
 import { DroverError } from '../../inference/index.ts'
 import type { ModelDescription, ModelMaker, ModelStore, Registry, StoredModel } from '../../models/index.ts'
-import type { LoadedModel, Router } from '../../routing/index.ts'
+import type { Explanation, LoadedModel, Router } from '../../routing/index.ts'
 import { type ApiConfig, createApi, type DeviceStatus } from '../index.ts'
 
 /** What the scripted router answers with: events, or a function that makes them. */
@@ -139,6 +140,17 @@ const cpu: DeviceStatus = {
   ],
 }
 
+const explanation: Explanation = {
+  model: 'tiny:latest',
+  policy: 'predicted_finish',
+  unit: 'ms',
+  promptTokens: 12,
+  expectedOutputTokens: 100,
+  candidates: [],
+  excluded: [],
+  summary: 'no instance of "tiny:latest" runs: it would be loaded first',
+}
+
 /** An API over a scripted router, with what the router was asked and what was logged. */
 export function testApi(
   options: {
@@ -153,28 +165,34 @@ export function testApi(
 ) {
   const asked: InferenceRequest[] = []
   const embedded: EmbedRequest[] = []
+  const wishes: (RoutingWishes | undefined)[] = []
   const signals: AbortSignal[] = []
   const lines: { level: string; facts: Record<string, unknown>; message: string }[] = []
   const script = options.script ?? replay({ type: 'token', text: 'Hi' }, done())
   const router: Router = {
     answer(request, signal) {
-      asked.push(request)
+      asked.push(withoutRouting(request))
+      wishes.push(request.routing)
       signals.push(signal)
       return script(request, signal)
     },
     render: async () => ({ prompt: '<s>hello', imageCount: 0 }),
     countTokens: async (request) => {
-      asked.push(request)
+      asked.push(withoutRouting(request))
       return 42
     },
     embed: async (request, signal) => {
-      embedded.push(request)
+      embedded.push(withoutRouting(request))
+      wishes.push(request.routing)
       if (options.embed) return options.embed(request, signal)
       const embeddings = request.inputs.map(() => new Float32Array([0.1, -0.25, 1e-9]))
       return { embeddings, promptTokens: 4, totalMs: 2, loadMs: 1 }
     },
     loaded: () => options.loaded ?? [],
     restart: async () => 1,
+    explain: async () => explanation,
+    queue: () => ({ waiting: 0, byModel: [], tenants: [], instances: [], predictions: [] }),
+    drain: (instanceId) => instanceId === 7,
     close: async () => undefined,
   }
   const log = (level: string) => (facts: Record<string, unknown>, message: string) => {
@@ -198,7 +216,12 @@ export function testApi(
       headers,
       payload: typeof payload === 'string' || Buffer.isBuffer(payload) ? payload : JSON.stringify(payload),
     })
-  return { app, asked, embedded, signals, lines, access, post }
+  return { app, asked, wishes, embedded, signals, lines, access, post }
+}
+
+/** The request as the body says it; how it is to be routed comes from its headers. */
+function withoutRouting<T extends { routing?: RoutingWishes }>({ routing: _, ...request }: T) {
+  return request as Omit<T, 'routing'> & T
 }
 
 /** A stream's lines with every time stamp replaced by `T`. */

@@ -54,6 +54,8 @@ export function createAnswer(
   let outputTokens = 0
   let room = eventWindow
   let events: EngineEvent[] = []
+  /** What was sampled since the text that was last shown. */
+  let unshown: { tokens: Token[]; logprobs: Logprob[] } = { tokens: [], logprobs: [] }
   let finished = prompt.length === 0
   if (finished) finish('stop')
 
@@ -77,8 +79,7 @@ export function createAnswer(
       outputTokens++
       if (!done) return accept(value.token)
       // The model has ended its turn: what looked like the begin of a stop string was none.
-      const rest = text.end()
-      if (rest !== '') events.push({ type: 'token', text: rest, tokens: [] })
+      if (text.holds()) show(text.end())
       finish('stop')
     },
     takeEvents() {
@@ -101,21 +102,23 @@ export function createAnswer(
 
   async function accept(token: Token): Promise<void> {
     history.push(token)
-    const logprobs: Logprob[] = []
+    unshown.tokens.push(token)
     if (topLogprobs !== undefined) {
-      logprobs.push(await evaluateLogprob(sequence, token, topLogprobs, vocabulary))
+      unshown.logprobs.push(await evaluateLogprob(sequence, token, topLogprobs, vocabulary))
     }
     const piece = text.push(vocabulary.visibleBytesOf(token, preserved))
     const stopped = piece.stop !== undefined
     const full = !stopped && (outputTokens >= maxTokens || !(await makeSpace()))
-    events.push({
-      type: 'token',
-      text: full ? piece.text + text.end() : piece.text,
-      tokens: [token],
-      ...(logprobs.length > 0 && { logprobs }),
-    })
+    if (full) show(piece.text + text.end())
+    else if (stopped || !text.holds()) show(piece.text)
     if (stopped) finish('stop', piece.stop)
     else if (full) finish('length')
+  }
+
+  function show(shown: string): void {
+    const { tokens, logprobs } = unshown
+    events.push({ type: 'token', text: shown, tokens, ...(logprobs.length > 0 && { logprobs }) })
+    unshown = { tokens: [], logprobs: [] }
   }
 
   /** False where the context is full and nothing may be dropped. */

@@ -1,7 +1,7 @@
 import type { LlamaContext, LlamaContextSequence, Token } from 'node-llama-cpp'
 import type { CompletionRequest, EngineEvent } from '../contract.ts'
+import { commonPrefix, pickSlot } from '../slot-choice.ts'
 import { type Answer, type AnswerLimits, createAnswer } from './answer.ts'
-import { commonPrefix, pickSlot } from './prefix.ts'
 import type { Prepared } from './prepare.ts'
 import { toWire, type WireError } from './protocol.ts'
 
@@ -12,6 +12,13 @@ export interface Batch {
   /** Ends a request after the step that runs; it then fails with `cancelled`. */
   cancel(id: number): void
   acknowledge(id: number, events: number): void
+  /**
+   * Writes what the free sequence holds that shares most with the prompt, a tenth of it at least; undefined where none
+   * does. Rejects with the library's reason.
+   */
+  save(prompt: readonly Token[], path: string): Promise<{ tokens: number; bytes: number } | undefined>
+  /** Fills a free sequence; the tokens it then holds, 0 where none is free. Rejects with the library's reason. */
+  restore(path: string): Promise<number>
 }
 
 export interface BatchOutput {
@@ -25,8 +32,15 @@ interface Slot {
   readonly sequence: LlamaContextSequence
   /** The step it was last given up in; the least is the one to overwrite. */
   lastUsed: number
+  /** Tokens of the prompt it last had; 0 where it holds nothing. */
+  promptLength: number
   answer: Answer | undefined
 }
+
+/** Tokens; see `pickSlot`. */
+const slack = 8
+/** Less of a prompt is not worth a session. */
+const leastSharedPart = 0.1
 
 /**
  * How long a slice of a prompt may compute: the answers that run beside it wait so long between two tokens, and
@@ -40,10 +54,13 @@ export function createBatch(context: LlamaContext, limits: AnswerLimits, output:
   const slots: Slot[] = Array.from({ length: context.totalSequences }, () => ({
     sequence: context.getSequence(),
     lastUsed: 0,
+    promptLength: 0,
     answer: undefined,
   }))
   const arrivals: { id: number; prepared: Prepared; request: CompletionRequest }[] = []
   const cancelled = new Set<number>()
+  /** What is to be done between two steps. */
+  const errands: (() => Promise<void>)[] = []
   let steps = 0
   let slice = leastSlice
   /** Something has come since the loop last looked. */
@@ -70,6 +87,54 @@ export function createBatch(context: LlamaContext, limits: AnswerLimits, output:
         ?.acknowledge(events)
       notify()
     },
+    save: (prompt, path) => betweenSteps(() => saveHolder(prompt, path)),
+    restore: (path) => betweenSteps(() => fillFree(path)),
+  }
+
+  function betweenSteps<T>(work: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      errands.push(() => work().then(resolve, reject))
+      notify()
+    })
+  }
+
+  async function saveHolder(prompt: readonly Token[], path: string) {
+    const shared = (slot: Slot) => commonPrefix<readonly number[]>(slot.sequence.contextTokens, prompt)
+    const [holder] = freeSlots().sort((a, b) => shared(b) - shared(a))
+    if (!holder || shared(holder) === 0 || shared(holder) < prompt.length * leastSharedPart) return undefined
+    const tokens = holder.sequence.contextTokens.length
+    const { fileSize } = await holder.sequence.saveStateToFile(path)
+    return { tokens, bytes: fileSize }
+  }
+
+  async function fillFree(path: string): Promise<number> {
+    const free = chooseFree([])
+    if (!free) return 0
+    try {
+      // The instance has made sure that the file is of the same model and build.
+      await free.sequence.loadStateFromFile(path, { acceptRisk: true })
+    } catch (error) {
+      free.promptLength = 0
+      await free.sequence.clearHistory()
+      throw error
+    }
+    free.promptLength = free.sequence.contextTokens.length
+    free.lastUsed = steps
+    return free.promptLength
+  }
+
+  function freeSlots(): Slot[] {
+    return slots.filter((slot) => slot.answer === undefined)
+  }
+
+  function chooseFree(prompt: readonly Token[]): Slot | undefined {
+    const free = freeSlots()
+    const choices = free.map(({ sequence, promptLength, lastUsed }) => ({
+      shared: commonPrefix<readonly number[]>(sequence.contextTokens, prompt),
+      promptLength,
+      lastUsed,
+    }))
+    return free[pickSlot(choices, prompt.length, slack)]
   }
 
   function answers(): Answer[] {
@@ -80,6 +145,7 @@ export function createBatch(context: LlamaContext, limits: AnswerLimits, output:
     for (;;) {
       news = false
       for (let next = arrivals.shift(); next; next = arrivals.shift()) await admit(next)
+      for (let errand = errands.shift(); errand; errand = errands.shift()) await errand()
       await dropCancelled()
       const runnable = answers().filter((answer) => !answer.done() && answer.hasRoom())
       if (runnable.length > 0) await step(runnable)
@@ -96,19 +162,12 @@ export function createBatch(context: LlamaContext, limits: AnswerLimits, output:
   }
 
   async function admit({ id, prepared, request }: (typeof arrivals)[number]): Promise<void> {
-    const free = slots.filter((slot) => slot.answer === undefined)
-    const slot = pickSlot(
-      free.map(({ sequence, lastUsed }) => ({
-        sharedTokens: commonPrefix(sequence.contextTokens, prepared.prompt),
-        lastUsed,
-      })),
-      prepared.prompt.length,
-    )
-    const chosen = free[slot]
+    const chosen = chooseFree(prepared.prompt)
     if (!chosen) return output.failed(id, toWire(new Error('no sequence is free')))
     try {
       // At least one token of the prompt has to be evaluated, or there are no logits to sample from.
       await chosen.sequence.adaptStateToTokens(prepared.prompt.slice(0, -1) as Token[], false)
+      chosen.promptLength = prepared.prompt.length
       chosen.answer = createAnswer(id, prepared, request, chosen.sequence, limits)
     } catch (error) {
       output.failed(id, toWire(error))
@@ -171,7 +230,10 @@ export function createBatch(context: LlamaContext, limits: AnswerLimits, output:
     if (!slot) return
     await free(slot, answer)
     // What a failed native call left in the cache is not known.
-    if (error.code !== 'cancelled') await slot.sequence.clearHistory()
+    if (error.code !== 'cancelled') {
+      slot.promptLength = 0
+      await slot.sequence.clearHistory()
+    }
     output.failed(answer.id, error)
   }
 

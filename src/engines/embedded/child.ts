@@ -83,7 +83,12 @@ async function load({ spec, threads }: ToChild & { type: 'load' }): Promise<void
       batch: loaded.context && createBatch(loaded.context, limits, output),
       contextLength,
     }
-    send({ type: 'ready', contextLength, memory: loaded.memory })
+    send({
+      type: 'ready',
+      contextLength,
+      memory: loaded.memory,
+      llamaCpp: loaded.llama.llamaCppRelease.release,
+    })
   } catch (error) {
     send({ type: 'loadFailed', error: toWire(error) })
   }
@@ -119,11 +124,17 @@ async function answer(id: number, question: Question): Promise<void> {
 
 function answerTo(
   question: Question,
-  { loaded, vocabulary, contextLength }: Running,
+  { loaded, vocabulary, contextLength, batch }: Running,
   signal: AbortSignal,
 ): unknown {
   if (question.kind === 'ping') return true
   if (question.kind === 'tokenize') return vocabulary.tokenize(question.text, question.addSpecial)
   if (question.kind === 'detokenize') return vocabulary.detokenize(question.tokens as Token[])
+  if (question.kind === 'restoreSession') return batch?.restore(question.path)
+  if (question.kind === 'saveSession') {
+    const { prompt, path } = question
+    const tokens = typeof prompt === 'string' ? vocabulary.tokenize(prompt, true) : (prompt as Token[])
+    return batch?.save(tokens, path)
+  }
   return embedAll(question.inputs, loaded, vocabulary, contextLength, signal)
 }

@@ -1,11 +1,15 @@
 import type { Llama, LlamaGrammar } from 'node-llama-cpp'
 import { DroverError, type OutputFormat } from '../../inference/index.ts'
 import { jsonObjectGrammar } from '../json-grammar.ts'
+import { residualGrammar } from '../residual-grammar.ts'
 import { schemaToGrammar } from './schema-grammar.ts'
 
 export interface GrammarCache {
-  /** Throws `invalid_format` for a schema that no grammar can be made of. */
-  of(format: OutputFormat): Promise<LlamaGrammar>
+  /**
+   * Of what may come after `begun`, a text that was generated under the format. Throws `invalid_format` for a schema
+   * that no grammar can be made of, and where no text of the format begins so.
+   */
+  of(format: OutputFormat, begun?: string): Promise<LlamaGrammar>
 }
 
 /** Clients repeat the same few schemas. */
@@ -14,11 +18,12 @@ const cachedGrammars = 16
 export function createGrammarCache(llama: Llama): GrammarCache {
   const cache = new Map<string, LlamaGrammar>()
   return {
-    async of(format) {
+    async of(format, begun = '') {
+      if (begun !== '') return compile(llama, () => residualGrammar(textOf(format), begun))
       const key = JSON.stringify(format)
       const known = cache.get(key)
       if (known) return known
-      const grammar = await compile(llama, format)
+      const grammar = await compile(llama, () => textOf(format))
       const oldest = cache.keys().next().value
       if (cache.size >= cachedGrammars && oldest !== undefined) cache.delete(oldest)
       cache.set(key, grammar)
@@ -27,11 +32,13 @@ export function createGrammarCache(llama: Llama): GrammarCache {
   }
 }
 
-async function compile(llama: Llama, format: OutputFormat): Promise<LlamaGrammar> {
+function textOf(format: OutputFormat): string {
+  return format === 'json' ? jsonObjectGrammar : schemaToGrammar(format)
+}
+
+async function compile(llama: Llama, grammar: () => string): Promise<LlamaGrammar> {
   try {
-    return await llama.createGrammar({
-      grammar: format === 'json' ? jsonObjectGrammar : schemaToGrammar(format),
-    })
+    return await llama.createGrammar({ grammar: grammar() })
   } catch (error) {
     if (error instanceof DroverError) throw error
     const reason = error instanceof Error ? error.message : String(error)

@@ -10,6 +10,7 @@ import type {
 import { createSlotQueue } from '../slots.ts'
 import type { EngineProcess } from './process.ts'
 import { eventWindow, type FromChild, fromWire, type Question, type ToChild } from './protocol.ts'
+import { createSessionStore } from './sessions.ts'
 
 /** Freeing a model takes milliseconds; a process that needs longer is ended. */
 const disposeGraceMs = 2_000
@@ -35,6 +36,7 @@ export function createInstance(
   { child, exited: processExited }: EngineProcess,
   spec: InstanceSpec,
   ready: FromChild & { type: 'ready' },
+  sessions: { dir: string; fingerprint: string } | undefined,
   log: (message: string) => void,
 ): EngineInstance {
   const queue = createSlotQueue(spec.slots)
@@ -195,6 +197,7 @@ export function createInstance(
     contextLength: ready.contextLength,
     memory: ready.memory,
     exited,
+    ...(sessions && { sessions: createSessionStore({ ...sessions, queue, ask }) }),
     generate,
     async embed(inputs, signal) {
       if (inputs.length === 0) return { embeddings: [], promptTokens: 0 }

@@ -1,5 +1,7 @@
+import { mkdir } from 'node:fs/promises'
 import { DroverError } from '../../inference/index.ts'
 import type { EngineInstance, InstanceSpec } from '../contract.ts'
+import { sessionFingerprint } from '../fingerprint.ts'
 import { defaultThreads } from '../process/index.ts'
 import { createInstance } from './instance.ts'
 import { type EngineProcess, startProcess } from './process.ts'
@@ -38,7 +40,8 @@ export async function launch(
     const ready = await untilReady(engineProcess, spec, () => alive(), stop.signal)
     alive = () => undefined
     clearTimeout(stall)
-    return createInstance(engineProcess, spec, ready, log)
+    const sessions = await sessionsOf(spec, ready)
+    return createInstance(engineProcess, spec, ready, sessions, log)
   } catch (error) {
     stop.abort(error)
     alive()
@@ -48,6 +51,13 @@ export async function launch(
   } finally {
     signal.removeEventListener('abort', onAbort)
   }
+}
+
+async function sessionsOf(spec: InstanceSpec, { llamaCpp }: FromChild & { type: 'ready' }) {
+  const { sessionDir: dir } = spec
+  if (dir === undefined || spec.embedding) return undefined
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  return { dir, fingerprint: await sessionFingerprint(spec, `node-llama-cpp ${llamaCpp}`) }
 }
 
 function untilReady(

@@ -14,7 +14,7 @@ export interface Prepared {
 
 /** Throws `context_exceeded` or `invalid_format`. */
 export async function prepare(
-  { prompt, format }: CompletionRequest,
+  { prompt, format, formatPrefix }: CompletionRequest,
   model: LlamaModel,
   vocabulary: Vocabulary,
   grammars: GrammarCache,
@@ -29,6 +29,6 @@ export async function prepare(
         'adjust the context length in settings, or use a model with a longer context length',
     )
   }
-  const grammar = format === undefined ? undefined : await grammars.of(format)
+  const grammar = format === undefined ? undefined : await grammars.of(format, formatPrefix)
   return { prompt: tokens, grammar, vocabulary, model }
 }

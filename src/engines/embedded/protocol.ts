@@ -18,6 +18,8 @@ export type Question =
   | { kind: 'tokenize'; text: string; addSpecial: boolean }
   | { kind: 'detokenize'; tokens: number[] }
   | { kind: 'embed'; inputs: (string | number[])[] }
+  | { kind: 'saveSession'; prompt: string | number[]; path: string }
+  | { kind: 'restoreSession'; path: string }
   | { kind: 'ping' }
 
 /** Drover to the instance's process. `id` is of the request, unique among those that run. */
@@ -35,7 +37,7 @@ export type ToChild =
 export type FromChild =
   /** The load goes on. */
   | { type: 'loading' }
-  | { type: 'ready'; contextLength: number; memory: InstanceMemory }
+  | { type: 'ready'; contextLength: number; memory: InstanceMemory; llamaCpp: string }
   | { type: 'loadFailed'; error: WireError }
   /** What one step gave: at most one batch of native work, for all requests together. */
   | { type: 'events'; events: [id: number, event: EngineEvent][] }

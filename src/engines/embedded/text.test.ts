@@ -58,10 +58,12 @@ describe('a text stream', () => {
     )
   })
 
-  it('holds back only what may become a stop string', () => {
+  it('holds back what may become a stop string, with all that came with it', () => {
     const held = createTextStream(['###', '<end>'])
-    expect(held.push(bytesOf('a#'))).toEqual({ text: 'a' })
-    expect(held.push(bytesOf('b'))).toEqual({ text: '#b' })
+    expect(held.push(bytesOf('a#'))).toEqual({ text: '' })
+    expect(held.holds()).toBe(true)
+    expect(held.push(bytesOf('b'))).toEqual({ text: 'a#b' })
+    expect(held.holds()).toBe(false)
     expect(held.push(bytesOf('<en'))).toEqual({ text: '' })
     expect(held.push(bytesOf('d><'))).toEqual({ text: '', stop: '<end>' })
   })
@@ -73,8 +75,30 @@ describe('a text stream', () => {
     expect(held.end()).toBe('st')
   })
 
+  it('gives, or holds, what whole tokens have shown', () => {
+    fc.assert(
+      fc.property(text, stops, sizes, (whole, stops, sizes) => {
+        const stream = createTextStream(stops)
+        const bytes = bytesOf(whole)
+        let shown = ''
+        for (let start = 0, turn = 0; start < bytes.length; turn++) {
+          const end = Math.min(bytes.length, start + (sizes[turn % sizes.length] ?? 1))
+          const piece = stream.push(bytes.subarray(start, end))
+          if (piece.stop !== undefined) return
+          shown += piece.text
+          if (!stream.holds()) expect(shown).toBe(new TextDecoder().decode(bytes.subarray(0, end)))
+          else expect(piece.text).toBe('')
+          start = end
+        }
+      }),
+    )
+  })
+
   it('shows bytes that are no UTF-8 as replacement characters, and a byte order mark as it is', () => {
     expect(createTextStream([]).push(Uint8Array.of(0xff, 0x61)).text).toBe('\uFFFDa')
     expect(createTextStream([]).push(bytesOf('\uFEFFa')).text).toBe('\uFEFFa')
+    const cut = createTextStream([])
+    expect(cut.push(Uint8Array.of(0xe6, 0x97)).text).toBe('')
+    expect(cut.push(Uint8Array.of(0x61, 0x91)).text).toBe('\uFFFDa\uFFFD')
   })
 })

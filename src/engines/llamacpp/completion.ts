@@ -14,6 +14,8 @@ export interface ModelFacts {
 
 /** Only these come back with the last event, which else repeats the prompt and every setting. */
 const finalFields = ['content', 'stop', 'stop_type', 'stopping_word', 'timings', 'tokens']
+/** Where a last event has the grammar that the server made of a schema. */
+export const grammarField = 'generation_settings/grammar'
 
 /** The body of `POST /completion`. */
 export function completionBody(request: CompletionRequest, model: ModelFacts): Record<string, unknown> {
@@ -50,7 +52,7 @@ export function completionBody(request: CompletionRequest, model: ModelFacts): R
 function promptField({ prompt, images }: CompletionRequest, { addedBos, mediaMarker }: ModelFacts): unknown {
   if (typeof prompt !== 'string') return prompt
   // The server would add a second BOS, which changes what the model says.
-  const text = addedBos && prompt.startsWith(addedBos) ? prompt.slice(addedBos.length) : prompt
+  const text = withoutBos(prompt, addedBos)
   if (!images?.length) return text
   // The server takes the images in the order of their marks.
   const named: Uint8Array[] = []
@@ -68,6 +70,9 @@ function promptField({ prompt, images }: CompletionRequest, { addedBos, mediaMar
     multimodal_data: [...unnamed, ...named].map((image) => Buffer.from(image).toString('base64')),
   }
 }
+
+export const withoutBos = (text: string, addedBos: string | undefined): string =>
+  addedBos && text.startsWith(addedBos) ? text.slice(addedBos.length) : text
 
 /** A `/completion` event of a token. The server omits the tokens of characters that are not yet whole. */
 export interface TokenData {

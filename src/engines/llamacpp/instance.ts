@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { DroverError, type Logprob } from '../../inference/index.ts'
+import { DroverError } from '../../inference/index.ts'
 import type {
   CompletionRequest,
   EngineEvent,
@@ -10,17 +11,13 @@ import type {
 } from '../contract.ts'
 import type { GuardedProcess } from '../process/index.ts'
 import { createSlotQueue } from '../slots.ts'
-import { errorFrom, type ServerClient, ServerError, type ServerEvent, type ServerStream } from './client.ts'
-import {
-  completionBody,
-  type ModelFacts,
-  type TokenData,
-  toDone,
-  toDroverError,
-  toLogprobs,
-  toProgress,
-} from './completion.ts'
+import { type ServerClient, ServerError, type ServerStream } from './client.ts'
+import { completionBody, type ModelFacts, toDroverError, withoutBos } from './completion.ts'
 import { decodeEmbedding } from './embedding.ts'
+import { createFormatContinuation } from './format.ts'
+import { createSessionStore } from './sessions.ts'
+import { createSlotTable, type Slot } from './slot-table.ts'
+import { translate } from './translate.ts'
 
 /** An aborted request whose slot the server still reports busy after this is no longer waited for. */
 const slotReleaseTimeoutMs = 30_000
@@ -40,6 +37,8 @@ export interface RunningServer {
   memory: InstanceMemory
   contextLength: number
   slots: number
+  /** Where the build was found able to save and restore slots, and has a folder for it. */
+  sessions: { dir: string; fingerprint: string } | undefined
   /** How the process ended, told from its exit and its log. */
   explainExit(): Promise<InstanceExit>
   log(message: string): void
@@ -48,6 +47,8 @@ export interface RunningServer {
 export function createInstance(server: RunningServer): EngineInstance {
   const { spec, client, process: child } = server
   const queue = createSlotQueue(server.slots)
+  const table = createSlotTable(server.slots)
+  const formats = createFormatContinuation(client)
   let closing: Promise<void> | undefined
   let killed: string | undefined
   let hurry: (() => void) | undefined
@@ -92,18 +93,19 @@ export function createInstance(server: RunningServer): EngineInstance {
   }
 
   /**
-   * Waits until the server works on no more requests than are still wanted, so that an aborted request's slot is
-   * counted free when it is. A request that was admitted at this very moment may end the wait early: it then
-   * waits in the server for some milliseconds.
+   * Waits until the server has let go of a slot, so that an aborted request's slot is counted free when it is; without
+   * a slot, until it works on no more requests than are still wanted. A request that is at this very moment on its way
+   * into a slot may end the wait early: the next one then waits in the server for some milliseconds.
    */
-  async function slotReleased(): Promise<void> {
+  async function slotReleased(slot?: number): Promise<void> {
     abandoned++
     try {
       const deadline = performance.now() + slotReleaseTimeoutMs
       for (let waitMs = 1; performance.now() < deadline; waitMs = Math.min(50, waitMs * 2)) {
-        const slots = (await client.json('GET', '/slots')) as { is_processing?: boolean }[]
-        const busy = slots.filter((slot) => slot.is_processing).length
-        if (busy <= queue.load().running - abandoned) return
+        const states = (await client.json('GET', '/slots')) as { is_processing?: boolean }[]
+        const busy = states.filter((state) => state.is_processing).length
+        const wanted = queue.load().running - abandoned
+        if (slot === undefined ? busy <= wanted : !states[slot]?.is_processing) return
         await sleep(waitMs)
       }
       server.log(
@@ -119,30 +121,57 @@ export function createInstance(server: RunningServer): EngineInstance {
   let abandoned = 0
 
   async function* generate(request: CompletionRequest, signal: AbortSignal): AsyncGenerator<EngineEvent> {
-    const body = completionBody(request, server.model)
     await queue.acquire(signal)
-    const stream = client.stream('/completion', body)
-    const onAbort = () => stream.abort(asError(signal.reason))
+    let slot: Slot | undefined
+    let stream: ServerStream | undefined
+    const onAbort = () => stream?.abort(asError(signal.reason))
     signal.addEventListener('abort', onAbort)
-    let finished = false
+    let busy = false
+    let answer: string | undefined
     try {
       signal.throwIfAborted()
+      slot = table.take(await contentOf(request))
+      const body = { ...completionBody(request, server.model), ...(server.slots > 1 && { id_slot: slot.id }) }
+      busy = true
+      stream = client.stream('/completion', await formats.bodyOf(request, body, signal))
+      signal.throwIfAborted()
       for await (const event of translate(client, stream, request, signal)) {
-        if (event.type === 'done') finished = true
+        answer ??= ''
+        if (event.type === 'token') answer += event.text
+        if (event.type === 'done') busy = false
         yield event
       }
     } catch (error) {
       if (signal.aborted) throw signal.reason
-      finished = error instanceof ServerError
+      if (error instanceof ServerError || error instanceof DroverError) busy = false
       throw await explain(error, 'prompt')
     } finally {
       signal.removeEventListener('abort', onAbort)
-      if (!finished) {
-        stream.abort(new Error('the request was given up'))
-        await slotReleased()
+      if (busy) {
+        stream?.abort(new Error('the request was given up'))
+        await slotReleased(slot?.id)
       }
+      // Of a request that was refused the slot has nothing.
+      if (answer === undefined) slot?.putBack()
+      else slot?.release(answer)
       queue.release()
     }
+  }
+
+  /** What a prompt is to its slot: its text, with images by their content. */
+  async function contentOf({ prompt, images }: Prompt): Promise<string> {
+    if (typeof prompt !== 'string') {
+      return withoutBos(await detokenize(prompt), server.model.addedBos)
+    }
+    const text = withoutBos(prompt, server.model.addedBos)
+    if (!images?.length) return text
+    const digests = images.map((image) => createHash('sha256').update(image).digest('hex'))
+    const marked = text.replace(/\[img-(\d+)\]/g, (written, index) => digests[Number(index)] ?? written)
+    return digests.filter((digest) => !marked.includes(digest)).join('') + marked
+  }
+
+  async function detokenize(tokens: readonly number[]): Promise<string> {
+    return ((await ask('/detokenize', { tokens }, 'prompt')) as { content: string }).content
   }
 
   /** The server refuses an empty text; what its tokenizer makes of one is a vector all the same. */
@@ -169,6 +198,9 @@ export function createInstance(server: RunningServer): EngineInstance {
     contextLength: server.contextLength,
     memory: server.memory,
     exited,
+    ...(server.sessions && {
+      sessions: createSessionStore({ ...server.sessions, client, queue, table, contentOf }),
+    }),
     generate,
 
     async embed(inputs, signal) {
@@ -197,9 +229,7 @@ export function createInstance(server: RunningServer): EngineInstance {
       return ((await ask('/tokenize', body, 'prompt')) as { tokens: number[] }).tokens
     },
 
-    async detokenize(tokens) {
-      return ((await ask('/detokenize', { tokens }, 'prompt')) as { content: string }).content
-    },
+    detokenize,
 
     load: queue.load,
 
@@ -233,84 +263,11 @@ export function createInstance(server: RunningServer): EngineInstance {
   }
 }
 
+type Prompt = Pick<CompletionRequest, 'prompt' | 'images'>
+
 interface EmbeddingAnswer {
   data: { embedding: string | number[] }[]
   usage?: { prompt_tokens?: number }
-}
-
-/** The server's events as the engine's. Text and its tokens come together, once their characters are whole. */
-async function* translate(
-  client: ServerClient,
-  stream: ServerStream,
-  request: CompletionRequest,
-  signal: AbortSignal,
-): AsyncGenerator<EngineEvent> {
-  let tokens: number[] = []
-  let logprobs: Logprob[] = []
-  let missing = 0
-  let predicted = 0
-  for (let events = await stream.next(); events; events = await stream.next()) {
-    for (const event of events) {
-      if (signal.aborted) throw signal.reason
-      const failure = event['error'] === undefined ? undefined : errorFrom(500, event)
-      if (failure) throw failure
-      if (event['stop'] === true) {
-        // Only a possible stop string makes the server hold text back.
-        const holds = request.stop.length > 0 && missing === 0
-        const last = await unsentText(client, event, holds ? tokens : [])
-        if (last) yield { type: 'token', text: last, tokens, ...(logprobs.length && { logprobs }) }
-        yield toDone(event)
-        return
-      }
-      const progress = toProgress(event)
-      if (progress) {
-        yield progress
-        continue
-      }
-      const data = event as unknown as TokenData
-      tokens.push(...data.tokens)
-      missing += data.tokens_predicted - predicted - data.tokens.length
-      predicted = data.tokens_predicted
-      if (request.topLogprobs !== undefined && data.completion_probabilities) {
-        logprobs.push(...toLogprobs(data.completion_probabilities, request.topLogprobs))
-      }
-      if (data.content === '') continue
-      if (missing > 0) tokens = await tokensOf(client, data.content, tokens.length + missing)
-      yield { type: 'token', text: data.content, tokens, ...(logprobs.length && { logprobs }) }
-      tokens = []
-      logprobs = []
-      missing = 0
-    }
-  }
-  throw new Error('the server ended the answer before its last event')
-}
-
-/**
- * Text that the server still held back, as a possible stop string, when the token limit ended the answer: it
- * forgets it, though no stop string came of it.
- */
-async function unsentText(
-  client: ServerClient,
-  event: ServerEvent,
-  tokens: readonly number[],
-): Promise<string> {
-  const { content } = event as { content?: string }
-  if (content) return content
-  if (event['stop_type'] !== 'limit' || tokens.length === 0) return ''
-  const text = ((await client.json('POST', '/detokenize', { tokens })) as { content: string }).content
-  // What is left of a character that the limit cut comes out as replacement characters.
-  return text.replace(/\uFFFD+$/, '')
-}
-
-/**
- * The tokens of a text of which the server told only the last (it drops those of incomplete characters). They
- * are the tokenizer's own, which for a character from several byte tokens are the sampled ones.
- */
-async function tokensOf(client: ServerClient, text: string, expected: number): Promise<number[]> {
-  const body = { content: text, add_special: false, parse_special: false }
-  const { tokens } = (await client.json('POST', '/tokenize', body)) as { tokens: number[] }
-  // SentencePiece vocabularies put a space before every text.
-  return tokens.length === expected + 1 ? tokens.slice(1) : tokens
 }
 
 function asError(reason: unknown): Error {

@@ -3,6 +3,9 @@ import type { ServerFacts } from './probe.ts'
 
 export type Endpoint = { socketPath: string } | { port: number }
 
+/** The folder that slots are saved in. */
+export const slotSaveFlag = '--slot-save-path'
+
 /** A pooled input has to fit into one physical batch, whose buffers grow with it. */
 const largestEmbeddingBatch = 8192
 
@@ -35,6 +38,7 @@ export function launchLine(
   optional(server.flags.has('--no-webui') ? '--no-webui' : '--no-ui')
   optional('--offline')
   optional('--slots')
+  if (spec.sessionDir && !spec.embedding) optional(slotSaveFlag, spec.sessionDir)
   optional('--metrics')
   // The level that tells buffer sizes.
   optional('--log-verbosity', '4')

@@ -6,14 +6,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { randomHex } from '../../core/index.ts'
 import { DroverError } from '../../inference/index.ts'
 import type { EngineInstance, InstanceSpec } from '../contract.ts'
+import { sessionFingerprint } from '../fingerprint.ts'
 import { defaultThreads, type GuardedProcess, spawnGuarded } from '../process/index.ts'
 import { createClient, type ServerClient, ServerError } from './client.ts'
 import type { ModelFacts } from './completion.ts'
 import { createExitReport, type ExitReport } from './exit-report.ts'
-import { createInstance } from './instance.ts'
-import { type Endpoint, launchLine } from './launch-line.ts'
+import { createInstance, type RunningServer } from './instance.ts'
+import { type Endpoint, launchLine, slotSaveFlag } from './launch-line.ts'
 import { createLog, type Log, lacksPooling, parseMemory } from './log.ts'
 import type { ServerFacts } from './probe.ts'
+import { canRestoreSlots } from './sessions.ts'
 
 const mostPortAttempts = 5
 const longestHealthPollMs = 100
@@ -59,7 +61,7 @@ export async function launchServer(
         await started.stop()
         continue
       }
-      return await serve(spec, started, context)
+      return await serve(spec, server, started, context)
     } catch (error) {
       await started.stop()
       const taken = error instanceof AddressInUse
@@ -90,6 +92,7 @@ async function start(
 ): Promise<StartedServer> {
   const folder = join(context.runDir, `${spec.id}-${randomHex(4)}`)
   await mkdir(folder, { recursive: true, mode: 0o700 })
+  if (spec.sessionDir) await mkdir(spec.sessionDir, { recursive: true, mode: 0o700 })
   const socketPath = join(folder, 'engine.sock')
   const endpoint: Endpoint =
     server.unixSockets && spec.port === undefined && Buffer.byteLength(socketPath) <= longestSocketPath
@@ -244,6 +247,7 @@ async function launchFailure(spec: InstanceSpec, report: ExitReport): Promise<Er
 
 async function serve(
   spec: InstanceSpec,
+  server: ServerFacts,
   started: StartedServer,
   context: LaunchContext,
 ): Promise<EngineInstance> {
@@ -260,6 +264,7 @@ async function serve(
     mediaMarker: props.media_marker ?? '<__media__>',
   }
   const memory = parseMemory(log.text())
+  const sessions = await sessionsOf(spec, server, client, context)
   // What is printed from here on is about requests, and perhaps the end.
   log.clear()
   return createInstance({
@@ -270,6 +275,7 @@ async function serve(
     memory,
     contextLength: model.contextLength,
     slots: props.total_slots ?? spec.slots,
+    sessions,
     explainExit: async () => {
       const { kind, reason, killed } = await started.report('running')
       await started.removed
@@ -277,6 +283,29 @@ async function serve(
     },
     log: context.log,
   })
+}
+
+/** By program and version; with a projector it is another matter. */
+const restoringBuilds = new Map<string, boolean>()
+
+async function sessionsOf(
+  spec: InstanceSpec,
+  server: ServerFacts,
+  client: ServerClient,
+  { log }: LaunchContext,
+): Promise<RunningServer['sessions']> {
+  const { sessionDir: dir } = spec
+  if (dir === undefined || spec.embedding || !server.flags.has(slotSaveFlag)) return undefined
+  const build = `${server.path} ${server.version} ${spec.projectorPaths.length > 0}`
+  const known = restoringBuilds.get(build)
+  const able = known ?? (await canRestoreSlots(client, dir))
+  restoringBuilds.set(build, able)
+  if (known === undefined && !able) {
+    log(`${server.path} ${server.version} cannot restore slots: KV caches are neither kept nor moved`)
+  }
+  return able
+    ? { dir, fingerprint: await sessionFingerprint(spec, `llama-server ${server.version}`) }
+    : undefined
 }
 
 async function addsBos(client: ServerClient): Promise<boolean> {

@@ -40,9 +40,15 @@ export function generateBody(
   settings: ModelSettings,
   contextShift: boolean,
 ): Record<string, unknown> {
-  const { prompt, images, format, topLogprobs } = request
+  const { prompt, images, format, formatPrefix = '', topLogprobs } = request
   // An empty one would only load the model.
   if (prompt === '') throw new DroverError('unsupported', 'an Ollama does not continue an empty prompt')
+  if (format !== undefined && formatPrefix !== '') {
+    throw new DroverError(
+      'unsupported',
+      'an Ollama cannot go on with an answer that was begun under a format: it takes no grammar',
+    )
+  }
   return {
     ...settings,
     prompt: withImageMarks(prompt, images?.length ?? 0),

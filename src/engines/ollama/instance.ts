@@ -163,6 +163,7 @@ export function createInstance(model: LoadedModel): EngineInstance {
     slots,
     contextLength: model.contextLength,
     memory: model.memory,
+    tokensAtEnd: true,
     exited,
 
     async *generate(request: CompletionRequest, signal: AbortSignal) {

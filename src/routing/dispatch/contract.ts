@@ -1,3 +1,4 @@
+import type { Usage } from '../../inference/index.ts'
 import type { InstanceTraits, PolicyName, Ranked, RouteRequest } from '../policy/contract.ts'
 import type { RequestShape } from '../prediction/contract.ts'
 import type { PrefixBlocks } from '../prefix/contract.ts'
@@ -47,7 +48,9 @@ export interface RunEnd {
   /** `withdrawn`: the client left, or the request was wrong; it says nothing about the instance. */
   outcome: 'answered' | 'failed' | 'withdrawn'
   /** As the engine counted them. */
-  usage?: { promptTokens: number; cachedTokens: number; outputTokens: number; promptMs: number; outputMs: number }
+  usage?: Usage
+  /** Prompt and answer together, as the instance's cache holds them now; absent where nobody knows. */
+  blocks?: PrefixBlocks
 }
 
 /**
@@ -56,6 +59,8 @@ export interface RunEnd {
  */
 export interface Dispatcher {
   add(instance: DispatchInstance, nowMs: number): void
+  /** How long it took to load. */
+  loaded(instanceId: number, loadMs: number): void
   remove(instanceId: number): void
   /** Changes nothing but the count of decisions. */
   decide(request: DispatchRequest, options: DecideOptions): Decision
@@ -63,5 +68,6 @@ export interface Dispatcher {
   started(request: DispatchRequest, instanceId: number, decision: Decision, nowMs: number): void
   firstToken(requestId: number, nowMs: number): void
   tokens(requestId: number, count: number): void
+  /** Nothing happens for a request that does not run: its instance may have ended first. */
   ended(requestId: number, end: RunEnd, nowMs: number): void
 }

@@ -3,17 +3,22 @@
  * brings the state to rest and says what has to be done. No I/O, no timers.
  */
 import { DroverError } from '../../inference/index.ts'
+import type { AdmissionQueue, PriorityClass } from '../admission/index.ts'
+import type { DispatchRequest } from '../dispatch/index.ts'
 import { lowerCaps } from './caps.ts'
 import { liesOn } from './place.ts'
 import { afterProbe, isDeviceFault, quarantine, recordDeviceCrash, setLost } from './quarantine.ts'
+import { refusalError } from './refusal.ts'
 import { recordCrash } from './restart.ts'
 import type { Effect, Entry, LifecycleLimits, LifecycleState, LoadWish } from './state.ts'
 
-export function createLifecycle(limits: LifecycleLimits): LifecycleState {
+export function createLifecycle(limits: LifecycleLimits, queue: AdmissionQueue): LifecycleState {
   return {
     nextId: 1,
     entries: new Map(),
-    waiters: [],
+    waiters: new Map(),
+    queue,
+    refused: [],
     crashes: new Map(),
     caps: new Map(),
     failedOn: new Map(),
@@ -27,31 +32,72 @@ export function createLifecycle(limits: LifecycleLimits): LifecycleState {
 export interface RequestTraits {
   slotless?: boolean
   avoid?: ReadonlySet<number>
+  priority?: PriorityClass
+  /** What decides where it goes; absent: a request of which nothing is known. */
+  route?: Omit<DispatchRequest, 'id' | 'key'>
 }
 
 const nowhere: ReadonlySet<number> = new Set()
 
 /**
- * Queues a request; `slotless` ones only need the model loaded, those in `avoid` it has failed on. Throws `busy` when too many wait already,
- * `shutting_down` at the end of the server's life.
+ * Queues a request; `slotless` ones only need the model loaded, those in `avoid` it has failed on. Throws `busy` or
+ * `rate_limited` when too many wait already, `shutting_down` at the end of the server's life.
  */
 export function request(
   state: LifecycleState,
   wish: LoadWish,
-  { slotless = false, avoid = nowhere }: RequestTraits = {},
+  { slotless = false, avoid = nowhere, priority = 'default', route }: RequestTraits = {},
+  nowMs = 0,
 ): number {
   if (state.closed) throw new DroverError('shutting_down', 'the server is shutting down')
-  if (state.waiters.length >= state.limits.maxWaiting) {
-    throw new DroverError('busy', 'server busy, please try again.  maximum pending requests exceeded')
-  }
   const id = state.nextId++
-  state.waiters.push({ id, wish, slotless, avoid })
+  const dispatch = { ...(route ?? unknownRequest(wish)), id, key: wish.key }
+  const { tenant, deadlineMs, promptTokens, outputTokens } = dispatch
+  const refusals = state.queue.offer(
+    {
+      id,
+      group: groupOf(wish, slotless, avoid),
+      model: wish.key,
+      tenant,
+      priority,
+      arrivedMs: nowMs,
+      ...(deadlineMs !== undefined && { deadlineMs }),
+      promptTokens,
+      outputTokens,
+    },
+    nowMs,
+  )
+  for (const refusal of refusals) {
+    if (refusal.ticket.id === id) throw refusalError(refusal)
+    state.waiters.delete(refusal.ticket.id)
+    state.refused.push({ type: 'reject', waiterId: refusal.ticket.id, error: refusalError(refusal) })
+  }
+  state.waiters.set(id, { id, wish, slotless, avoid, request: dispatch })
   return id
+}
+
+/** Requests of a group can be served by the same instances. */
+function groupOf({ key, options, pins }: LoadWish, slotless: boolean, avoid: ReadonlySet<number>): string {
+  return JSON.stringify([key, options, pins ?? [], slotless, ...avoid])
+}
+
+function unknownRequest({ key }: LoadWish): Omit<DispatchRequest, 'id' | 'key'> {
+  const shape = {
+    model: key,
+    tenant: '',
+    kind: 'generate' as const,
+    promptTokens: 0,
+    tools: false,
+    format: false,
+    thinking: false,
+  }
+  return { tenant: '', promptTokens: 0, outputTokens: 0, shape }
 }
 
 /** A waiting request was withdrawn. */
 export function withdraw(state: LifecycleState, waiterId: number): void {
-  state.waiters = state.waiters.filter((waiter) => waiter.id !== waiterId)
+  state.waiters.delete(waiterId)
+  state.queue.withdraw(waiterId)
 }
 
 /** A launch came to its end: the model takes requests, and these are its true measures. */
@@ -100,8 +146,8 @@ export function launchFailed(
   const runs = [...state.entries.values()].some(({ key, phase }) => key === entry.key && phase !== 'closing')
   // A further copy that does not come up is no reason to refuse what the others will serve.
   if (runs) return []
-  const losers = state.waiters.filter((waiter) => waiter.wish.key === entry.key)
-  state.waiters = state.waiters.filter((waiter) => waiter.wish.key !== entry.key)
+  const losers = [...state.waiters.values()].filter((waiter) => waiter.wish.key === entry.key)
+  for (const { id } of losers) withdraw(state, id)
   return losers.map((waiter) => ({ type: 'reject', waiterId: waiter.id, error }))
 }
 
@@ -159,6 +205,14 @@ export function restart(state: LifecycleState, key: string): number {
   state.crashes.delete(key)
   state.caps.delete(key)
   return entries.length
+}
+
+/** An instance is to end; its requests may go on for `graceMs`, and are handed over then. False: there is none. */
+export function drain(state: LifecycleState, entryId: number, nowMs: number, graceMs: number): boolean {
+  const entry = state.entries.get(entryId)
+  if (entry?.phase !== 'ready') return false
+  entry.drainsUntilMs = nowMs + graceMs
+  return true
 }
 
 /** The sensors say that a device is lost, with the reason, or that it is there (again). */
@@ -229,5 +283,6 @@ function giveUpReplacing(state: LifecycleState, entryId: number): void {
     if (entry.replacedBy !== entryId || entry.phase === 'closing') continue
     entry.stale = false
     delete entry.replacedBy
+    delete entry.drainsUntilMs
   }
 }

@@ -153,7 +153,7 @@ describe('a load that runs out of memory', () => {
       // The other card, with what is left.
       [1, 2048],
     ])
-    expect(m.state.waiters).toEqual([])
+    expect(m.state.waiters.size).toBe(0)
   })
 
   it('keeps the context that was asked for by name', () => {

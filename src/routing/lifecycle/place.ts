@@ -55,6 +55,7 @@ function targetsOf(
   const accepting = machine.devices.filter(
     (room) =>
       room.accepts(wish) &&
+      (wish.pins?.includes(room.id) ?? true) &&
       !state.devices.get(room.id)?.lost &&
       !state.failedOn.get(wish.key)?.deviceIds.has(room.id),
   )

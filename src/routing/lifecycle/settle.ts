@@ -1,9 +1,9 @@
 /**
  * Brings the lifecycle to rest: who is loaded, who waits, who has to go.
  *
- * The rules, in order, for each waiting request (oldest first):
- * 1. an instance of its model is ready, compatible and has a slot free: granted, on the one with the smallest share of
- *    its slots taken;
+ * The rules, in order, for each waiting request (in the order of the admission queue):
+ * 1. an instance of its model is ready, compatible and has a slot free: the policy ranks all compatible ones, full ones
+ *    too; it is granted on the first, or waits a moment longer for that;
  * 2. a load of its model is under way that has a slot for it: it waits for that, whoever asked for it;
  * 3. its model runs, but every slot is taken: one more instance is started where there is room without evicting anybody;
  * 4. its model runs, but no instance of it is compatible (a larger context is wanted): one is started on another device
@@ -14,7 +14,9 @@
  * A request blocked by 6 keeps later ones from starting loads, so that small models cannot starve a large one.
  */
 import { DroverError } from '../../inference/index.ts'
+import type { Decision } from '../dispatch/index.ts'
 import { chooseVictims, liesOn, modelsIn, type Placement, place } from './place.ts'
+import { refusalError } from './refusal.ts'
 import { restartVerdict } from './restart.ts'
 import type {
   CloseReason,
@@ -37,6 +39,8 @@ interface Round {
   wakeAtMs: number
   /** Slots of loads under way that somebody before in the queue counts on. */
   promised: Map<number, number>
+  /** Somebody waits for room: nobody behind may take it. */
+  blocked: boolean
   /** Further instances that were found to have no place: nothing in a round gives them one. */
   placeless: Set<string>
 }
@@ -49,6 +53,7 @@ export function settle(state: LifecycleState, facts: LifecycleFacts, defaultKeep
     effects: [],
     wakeAtMs: Number.POSITIVE_INFINITY,
     promised: new Map(),
+    blocked: false,
     placeless: new Set(),
   }
   // Who has to make room follows from who waits now; a waiter that has gone no longer sends anybody away.
@@ -56,6 +61,7 @@ export function settle(state: LifecycleState, facts: LifecycleFacts, defaultKeep
   leaveLostDevices(round)
   endQuarantines(round)
   if (!state.closed) replaceStale(round)
+  drainInstances(round)
   // Those who wait are served before idle models are let go: one of them may want just that model.
   serveWaiters(round)
   letIdleGo(round)
@@ -97,7 +103,7 @@ function endQuarantines(round: Round): void {
 
 /** One stale instance of each model at a time: its successor is started first, where there is room for both. */
 function replaceStale(round: Round): void {
-  const { state, facts, effects } = round
+  const { state, facts } = round
   const seen = new Set<string>()
   for (const entry of [...state.entries.values()]) {
     if (!entry.stale || seen.has(entry.key)) continue
@@ -110,8 +116,24 @@ function replaceStale(round: Round): void {
       entry.replacedBy = found.ok ? launch(round, wish, found.placement).id : 0
     }
     if (entry.replacedBy !== 0 && state.entries.get(entry.replacedBy)?.phase !== 'ready') continue
+    // Without a successor its requests have nowhere to go.
+    const graceMs = entry.replacedBy === 0 ? undefined : state.limits.handOverAfterMs
+    entry.drainsUntilMs ??= graceMs === undefined ? Number.POSITIVE_INFINITY : facts.nowMs + graceMs
+  }
+}
+
+/** What is to end takes no new requests; those that outlast its grace are handed over. */
+function drainInstances(round: Round): void {
+  for (const entry of round.state.entries.values()) {
+    const { drainsUntilMs } = entry
+    if (drainsUntilMs === undefined || entry.phase !== 'ready') continue
     entry.retiring = true
-    if (entry.inUse === 0) close(entry, 'restart', effects)
+    if (entry.inUse === 0) close(entry, entry.stale ? 'restart' : 'drained', round.effects)
+    else if (drainsUntilMs > round.facts.nowMs) round.wakeAtMs = Math.min(round.wakeAtMs, drainsUntilMs)
+    else if (!entry.handedOver) {
+      entry.handedOver = true
+      round.effects.push({ type: 'handOver', entryId: entry.id })
+    }
   }
 }
 
@@ -120,46 +142,84 @@ function withOptionsOf({ wish, plan }: Entry): LoadWish {
   return { ...wish, options: plan.options }
 }
 
+/** Waiters of a group, one after the other, that may fail to get a slot before the rest of it is left alone. */
+const lookahead = 8
+
 function serveWaiters(round: Round): void {
-  const { state, effects } = round
-  let blocked = false
-  const stillWaiting: Waiter[] = []
-  for (const waiter of state.waiters) {
-    const outcome = serve(round, waiter, blocked)
-    if (outcome.type === 'grant') {
-      outcome.entry.inUse++
-      if (!waiter.slotless) outcome.entry.busy++
-      effects.push({ type: 'grant', waiterId: waiter.id, entryId: outcome.entry.id })
-    } else if (outcome.type === 'reject') {
-      effects.push({ type: 'reject', waiterId: waiter.id, error: outcome.error })
-    } else {
-      stillWaiting.push(waiter)
-      blocked ||= outcome.blocks
-      round.wakeAtMs = Math.min(round.wakeAtMs, outcome.untilMs ?? Number.POSITIVE_INFINITY)
-    }
+  const { state, facts, effects } = round
+  effects.push(...state.refused.splice(0))
+  for (const refusal of state.queue.expire(facts.nowMs)) {
+    state.waiters.delete(refusal.ticket.id)
+    effects.push({ type: 'reject', waiterId: refusal.ticket.id, error: refusalError(refusal) })
   }
-  state.waiters = stillWaiting
+  const passed = new Set<number>()
+  const stuck = new Set<string>()
+  round.blocked = false
+  for (;;) {
+    const group = state.queue.groups(facts.nowMs).find((one) => !stuck.has(one))
+    if (group === undefined) break
+    if (!serveNext(round, group, passed)) stuck.add(group)
+  }
+  if (state.queue.size > 0) {
+    round.wakeAtMs = Math.min(round.wakeAtMs, state.queue.nextChangeMs(facts.nowMs))
+  }
+}
+
+/** Serves the first of a group that can be; false when none of those at its head can. */
+function serveNext(round: Round, group: string, passed: Set<number>): boolean {
+  const { state, facts, effects } = round
+  let misses = 0
+  for (const { id } of state.queue.inOrder(group, facts.nowMs)) {
+    if (passed.has(id)) continue
+    const waiter = state.waiters.get(id)
+    if (!waiter) throw new Error(`request ${id} waits in the queue, and is not known`)
+    const outcome = serve(round, waiter, round.blocked)
+    if (outcome.type === 'wait') {
+      passed.add(id)
+      round.blocked ||= outcome.blocks
+      round.wakeAtMs = Math.min(round.wakeAtMs, outcome.untilMs ?? Number.POSITIVE_INFINITY)
+      if (!outcome.promised && ++misses >= lookahead) return false
+      continue
+    }
+    state.waiters.delete(id)
+    if (outcome.type === 'grant') {
+      const { entry, decision } = outcome
+      state.queue.start(id, facts.nowMs)
+      entry.inUse++
+      if (!waiter.slotless) entry.busy++
+      effects.push({ type: 'grant', waiterId: id, entryId: entry.id, ...(decision && { decision }) })
+    } else {
+      state.queue.withdraw(id)
+      effects.push({ type: 'reject', waiterId: id, error: outcome.error })
+    }
+    return true
+  }
+  return false
 }
 
 type Outcome =
-  | { type: 'grant'; entry: Entry }
+  | { type: 'grant'; entry: Entry; decision?: Decision }
   | { type: 'reject'; error: DroverError }
-  | { type: 'wait'; blocks: boolean; untilMs?: number }
+  /** `promised`: an instance that will have a slot for it is being loaded. */
+  | { type: 'wait'; blocks: boolean; untilMs?: number; promised?: boolean }
 
 const wait: Outcome = { type: 'wait', blocks: false }
+const promised: Outcome = { type: 'wait', blocks: false, promised: true }
+
+/** A request that waits for a certain instance, though others are idle, is looked at again after so long. */
+const holdMs = 100
 
 function serve(round: Round, waiter: Waiter, blocked: boolean): Outcome {
   const { state, facts } = round
   const { wish, slotless, avoid } = waiter
   const own = [...state.entries.values()].filter((entry) => entry.key === wish.key)
-  const serving = own.filter(
-    (entry) =>
-      entry.phase === 'ready' && !entry.retiring && !avoid.has(entry.id) && compatible(entry, wish.options),
-  )
-  const free = slotless ? serving : serving.filter((entry) => hasFreeSlot(state, entry))
-  const [best] = free.toSorted((a, b) => a.busy / a.plan.slots - b.busy / b.plan.slots || a.id - b.id)
-  if (best) return { type: 'grant', entry: best }
-  if (takePromise(round, own, waiter)) return wait
+  const serves = (entry: Entry) =>
+    entry.phase === 'ready' && !entry.retiring && !avoid.has(entry.id) && compatible(entry, wish.options)
+  const serving = own.filter(serves)
+  const [any] = serving
+  if (slotless && any) return { type: 'grant', entry: any }
+  if (serving.some((entry) => hasFreeSlot(state, entry))) return choose(round, own, waiter, serves)
+  if (takePromise(round, own, waiter)) return promised
   const open = own.filter(({ phase }) => phase !== 'closing')
   if (open.length === 0) {
     const restart = restartVerdict(state.crashes.get(wish.key), facts.nowMs)
@@ -170,10 +230,50 @@ function serve(round: Round, waiter: Waiter, blocked: boolean): Outcome {
     if (own.length > 0) return wait
     return blocked ? { type: 'wait', blocks: true } : startOrMakeRoom(round, waiter)
   }
-  if (!blocked && startReplica(round, waiter, serving.length > 0)) return wait
+  if (!blocked && startReplica(round, waiter, serving.length > 0)) return promised
   // Nothing of it serves what is wanted, and there is no room beside it.
   if (serving.length === 0) makeWay(round, open)
   return wait
+}
+
+/** The instance that the policy takes, if it has a slot free; the request waits for it else. */
+function choose(
+  round: Round,
+  own: readonly Entry[],
+  waiter: Waiter,
+  serves: (entry: Entry) => boolean,
+): Outcome {
+  const { state, facts } = round
+  const decision = facts.choose(waiter, (entryId) => {
+    const entry = state.entries.get(entryId)
+    return entry?.key === waiter.wish.key && serves(entry)
+  })
+  const [first] = decision.ranked
+  if (!first) {
+    if (waiter.wish.pins && startsOnPins(round, own, waiter)) return promised
+    return { type: 'reject', error: nowhereError(waiter, decision) }
+  }
+  const best = state.entries.get(first.candidate.id)
+  if (best && hasFreeSlot(state, best)) return { type: 'grant', entry: best, decision }
+  return { type: 'wait', blocks: false, untilMs: facts.nowMs + holdMs }
+}
+
+/** Whether an instance is being loaded, or now will be, where a pinned request may run. */
+function startsOnPins(round: Round, own: readonly Entry[], waiter: Waiter): boolean {
+  const { pins = [] } = waiter.wish
+  const loads = own.some(({ phase, shares }) => {
+    return phase === 'loading' && shares.every(({ deviceId }) => pins.includes(deviceId))
+  })
+  return loads || (!round.blocked && startReplica(round, waiter, true))
+}
+
+function nowhereError({ wish }: Waiter, { excluded }: Decision): DroverError {
+  const reasons = excluded.map(({ id, reason }) => `#${id}: ${reason}`).slice(0, 5)
+  return new DroverError(
+    'engine_unavailable',
+    `no instance of "${wish.modelName}" may take the request (${reasons.join('; ')})`,
+    { retryAfterMs: 1_000 },
+  )
 }
 
 /** Whether a load under way will have a slot for this one, that nobody before it in the queue counts on. */
@@ -209,7 +309,7 @@ function startReplica(round: Round, { wish, slotless }: Waiter, sameKind: boolea
   if (slotless && sameKind) return false
   const { state, facts } = round
   const kind = sameKind ? 'replica' : 'apart'
-  const attempt = `${kind} ${JSON.stringify(wish.options)} ${wish.key}`
+  const attempt = `${kind} ${JSON.stringify([wish.options, wish.pins])} ${wish.key}`
   if (round.placeless.has(attempt)) return false
   const restart = restartVerdict(state.crashes.get(wish.key), facts.nowMs)
   if (restart.verdict !== 'start') round.wakeAtMs = Math.min(round.wakeAtMs, restart.untilMs)

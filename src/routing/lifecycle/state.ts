@@ -1,5 +1,7 @@
 import type { InstanceSpec } from '../../engines/index.ts'
 import type { DroverError } from '../../inference/index.ts'
+import type { AdmissionQueue } from '../admission/index.ts'
+import type { Decision, DispatchInstance, DispatchRequest } from '../dispatch/index.ts'
 import type { DeviceRecord } from './quarantine.ts'
 import type { CrashRecord } from './restart.ts'
 
@@ -40,9 +42,13 @@ export interface LoadWish {
   key: string
   modelName: string
   options: LoadOptions
+  /** The only devices that this request may run on; absent: all that take the model. */
+  pins?: readonly string[]
   plan: Planner
   /** What an instance is started with on these devices, once it is planned. */
   spec: (plan: LoadPlan, instanceId: string, deviceIds: readonly string[]) => InstanceSpec
+  /** What requests may ask of an instance on these devices, and what is known of its speed. */
+  traits?: (deviceIds: readonly string[]) => Partial<DispatchInstance>
 }
 
 /** A request that waits for its model, or for a slot in it. */
@@ -53,6 +59,7 @@ export interface Waiter {
   slotless: boolean
   /** Entries where it has failed already. */
   avoid: ReadonlySet<number>
+  request: DispatchRequest
 }
 
 export type Phase = 'loading' | 'ready' | 'closing'
@@ -86,6 +93,10 @@ export interface Entry {
   retiring: boolean
   /** It is to be replaced by a new one; see `restart`. */
   stale: boolean
+  /** It is to end: it takes no new request, and from this time on hands over those it still has. */
+  drainsUntilMs?: number
+  /** Its requests were told to go elsewhere. */
+  handedOver?: boolean
   /** The entry that takes a stale one's place; 0 when there is room only after it has gone. */
   replacedBy?: number
   keepAliveMs: number
@@ -98,8 +109,11 @@ export interface Entry {
 export interface LifecycleState {
   nextId: number
   entries: Map<number, Entry>
-  /** In order of arrival. */
-  waiters: Waiter[]
+  waiters: Map<number, Waiter>
+  /** In which order they are served. */
+  queue: AdmissionQueue
+  /** Waiters that others have crowded out since the last `settle`. */
+  refused: Effect[]
   crashes: Map<string, CrashRecord>
   caps: Map<string, LoadCaps>
   /** By model: devices on which its load has failed just now, and why last. */
@@ -113,8 +127,8 @@ export interface LifecycleState {
 export interface LifecycleLimits {
   /** Different models at once; their instances are limited by the devices. */
   maxLoadedModels: number
-  /** Most requests that wait, for a load or for a slot. */
-  maxWaiting: number
+  /** So long the requests of an instance that is replaced may go on before they are moved; absent: to their end. */
+  handOverAfterMs?: number
   /** Most requests at once on all instances of a device, by its id; else their slots are the limit. */
   maxRequests?: ReadonlyMap<string, number>
 }
@@ -124,6 +138,8 @@ export interface LifecycleFacts {
   nowMs: number
   /** Asked only where a load is decided: reading it costs more than the rest of a decision. */
   machine: () => MachineFacts
+  /** Where this request goes among the instances that `accepts` lets in; the best may have no slot free. */
+  choose: (waiter: Waiter, accepts: (entryId: number) => boolean) => Decision
 }
 
 /** The devices that instances can lie on, as they are right now. */
@@ -164,11 +180,13 @@ export interface DeviceRoom {
 export type Effect =
   | { type: 'launch'; entryId: number; wish: LoadWish; plan: LoadPlan; deviceIds: readonly string[] }
   | { type: 'close'; entryId: number; reason: CloseReason }
-  | { type: 'grant'; waiterId: number; entryId: number }
+  /** Its running requests go on elsewhere. */
+  | { type: 'handOver'; entryId: number }
+  | { type: 'grant'; waiterId: number; entryId: number; decision?: Decision }
   | { type: 'reject'; waiterId: number; error: DroverError }
   /** See whether a quarantined device works again, and tell `probed`. */
   | { type: 'probe'; deviceId: string }
   /** Decide again at this time at the latest. */
   | { type: 'wake'; atMs: number }
 
-export type CloseReason = 'evicted' | 'expired' | 'reload' | 'restart' | 'device_lost'
+export type CloseReason = 'evicted' | 'expired' | 'reload' | 'restart' | 'drained' | 'device_lost'

@@ -1,6 +1,8 @@
+import { createAdmissionQueue, defaultAdmissionLimits } from '../admission/index.ts'
+import type { Candidate } from '../policy/index.ts'
 import { createLifecycle, ended, launched, type RequestTraits, release, request } from './decide.ts'
 import { settle } from './settle.ts'
-import type { DeviceRoom, Effect, LoadOptions, LoadWish } from './state.ts'
+import type { DeviceRoom, Effect, LifecycleFacts, LifecycleState, LoadOptions, LoadWish } from './state.ts'
 
 export const gib = 2 ** 30
 export const minute = 60_000
@@ -48,7 +50,8 @@ export function machine(
   maxRequests?: ReadonlyMap<string, number>,
 ) {
   const rooms = typeof memory === 'number' ? [room('cpu', memory)] : memory
-  const state = createLifecycle({ maxLoadedModels, maxWaiting, ...(maxRequests && { maxRequests }) })
+  const queue = createAdmissionQueue({ ...defaultAdmissionLimits, maxWaiting })
+  const state = createLifecycle({ maxLoadedModels, ...(maxRequests && { maxRequests }) }, queue)
   let nowMs = 0
   const takenOn = (id: string) =>
     [...state.entries.values()]
@@ -60,7 +63,7 @@ export function machine(
       limitBytes: Number.POSITIVE_INFINITY,
       devices: rooms.map((one) => ({ ...one, availableBytes: one.availableBytes - takenOn(one.id) })),
     })
-    return settle(state, { nowMs, machine }, 5 * minute)
+    return settle(state, { nowMs, machine, choose: leastBusy(state) }, 5 * minute)
   }
   const load = (entryId: number) => {
     const entry = state.entries.get(entryId)
@@ -72,7 +75,7 @@ export function machine(
     step,
     load,
     ask: (wished: LoadWish, traits: RequestTraits = {}) => ({
-      waiterId: request(state, wished, traits),
+      waiterId: request(state, wished, traits, nowMs),
       effects: step(),
     }),
     pass: (ms: number) => {
@@ -89,6 +92,46 @@ export function machine(
       return { comesBack, effects: step() }
     },
     now: () => nowMs,
+  }
+}
+
+/** The instance with the smallest share of its slots taken, as a decision without figures. */
+function leastBusy({ entries }: LifecycleState): LifecycleFacts['choose'] {
+  return (_waiter, accepts) => {
+    const ranked = [...entries.values()]
+      .filter(({ id }) => accepts(id))
+      .toSorted((a, b) => a.busy / a.plan.slots - b.busy / b.plan.slots || a.id - b.id)
+      .map(({ id, busy, plan }) => ({ candidate: candidate(id), score: busy / plan.slots, terms: {} }))
+    return { policy: 'least_loaded', unit: 'points', ranked, excluded: [] }
+  }
+}
+
+function candidate(id: number): Candidate {
+  return {
+    id,
+    deviceIds: [],
+    slots: 2,
+    contextLength: 4096,
+    kvTokens: 8192,
+    weight: 1,
+    running: 0,
+    prefilling: 0,
+    prefillTokens: 0,
+    activeTokens: 0,
+    slotWaitMs: 0,
+    loadingMs: 0,
+    lastChosen: 0,
+    chosen: 0,
+    rates: {
+      prefillTokensPerS: 1000,
+      decodeBaseMs: 10,
+      decodePerRequestMs: 1,
+      loadMs: 0,
+      source: 'guess',
+    },
+    health: 1,
+    cachedTokens: 0,
+    networkMs: 0,
   }
 }
 

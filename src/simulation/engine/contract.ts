@@ -27,6 +27,8 @@ export interface ModelledRequest {
 export type ModelledEvent =
   /** Its prompt begins to be computed; so many tokens of it were in the cache. */
   | { type: 'started'; id: number; atMs: number; cachedTokens: number }
+  /** So many tokens of its prompt are computed or were cached; only where `eachToken` is asked for. */
+  | { type: 'prefilled'; id: number; atMs: number; promptTokens: number }
   | { type: 'firstToken'; id: number; atMs: number }
   /** So many more tokens; only where `eachToken` is asked for. */
   | { type: 'tokens'; id: number; atMs: number; count: number }
@@ -45,10 +47,18 @@ export interface ModelledInstance {
   nextMs(): number
   /** Lets everything up to `nowMs` happen, in order of time. */
   advance(nowMs: number): ModelledEvent[]
+  /** Tells of each running request how many tokens of its answer are out by `nowMs`, as far as `advance` has come. */
+  eachProduced(nowMs: number, tell: (id: number, tokens: number) => void): void
+  /** Puts blocks into the cache that were computed elsewhere (a restored session), as far as there is room; how many. */
+  restore(hashes: readonly number[]): number
+  /** Drops the blocks of a chain that no running request uses; how many. */
+  forget(hashes: readonly number[]): number
   running(): number
   waiting(): number
   /** Tokens in the cache, and of them in use by running requests. */
   kvUse(): { tokens: number; activeTokens: number }
+  /** Time that it has spent in steps. */
+  busyMs(): number
   /** Leading blocks of this prompt that it has right now: what only an omniscient router knows. */
   cachedBlocks(hashes: readonly number[]): number
 }

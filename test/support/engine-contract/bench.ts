@@ -27,6 +27,7 @@ export interface ContractBench {
   /** An instance of random weights that never end an answer. */
   endless: EngineInstance
   endlessPath: string
+  trainedPath: string
   /** Another instance of the endless model. */
   launch(changes?: Partial<InstanceSpec>): Promise<EngineInstance>
   open(engine: Engine, trainedPath: string): Promise<void>
@@ -78,13 +79,17 @@ export async function promptOf(
 }
 
 export function createBench(abilities: Abilities): ContractBench {
-  const unopened = {} as Pick<ContractBench, 'engine' | 'folder' | 'trained' | 'endless' | 'endlessPath'>
+  const unopened = {} as Pick<
+    ContractBench,
+    'engine' | 'folder' | 'trained' | 'endless' | 'endlessPath' | 'trainedPath'
+  >
   const bench: ContractBench = Object.assign(unopened, {
     abilities,
     launch: (changes?: Partial<InstanceSpec>) =>
       bench.engine.launch(specOf(bench.endlessPath, changes), never),
     async open(engine: Engine, trainedPath: string) {
       bench.engine = engine
+      bench.trainedPath = trainedPath
       bench.folder = await mkdtemp(join(tmpdir(), 'drover-contract-'))
       bench.endlessPath = join(bench.folder, 'endless.gguf')
       await writeSyntheticGguf(bench.endlessPath, { endless: true, layers: 2, seed: 3 })

@@ -1,0 +1,28 @@
+import type { FastifyInstance } from 'fastify'
+import { DroverError } from '../../../inference/index.ts'
+import type { ExecuteCall } from '../../../routing/index.ts'
+import { actFor } from '../../tenant.ts'
+
+/** Answers the lines of batches by the server's own routes: decoded, routed and encoded as a client's request is. */
+export function createBatchExecutor(app: FastifyInstance): ExecuteCall {
+  return async ({ tenant, url, body }, signal) => {
+    signal.throwIfAborted()
+    const reply = await actFor(tenant, () =>
+      app.inject({
+        method: 'POST',
+        url,
+        headers: { 'content-type': 'application/json', 'x-drover-priority': 'bulk' },
+        payload: body,
+        signal,
+      }),
+    )
+    if (signal.aborted) throw new DroverError('cancelled', 'request canceled')
+    const { 'retry-after': retryAfter, 'x-request-id': requestId } = reply.headers
+    return {
+      status: reply.statusCode,
+      body: reply.body,
+      ...(typeof requestId === 'string' && { requestId }),
+      ...(Number(retryAfter) > 0 && { retryAfterMs: Number(retryAfter) * 1000 }),
+    }
+  }
+}

@@ -1,0 +1,73 @@
+import type { EngineInstance } from '../engines/index.ts'
+import type { PrefixBlocks } from './prefix/index.ts'
+import type { SessionCache } from './sessions/index.ts'
+
+/** A prompt with its answer, as an instance's cache holds it. */
+export interface Conversation {
+  prompt: string | number[]
+  blocks: PrefixBlocks
+}
+
+/** Keeps the caches of conversations when their instance ends, and gives them to the instance that goes on with them. */
+export interface ConversationKeeper {
+  /** The instance's cache holds this conversation now. */
+  note(instanceId: number, conversation: Conversation): void
+  /** Saves what an instance that is about to end holds. Never throws. */
+  keep(instanceId: number, instance: EngineInstance): Promise<void>
+  /** Saved tokens of a prompt that an instance could take up, beyond what it is believed to hold. */
+  savedTokens(blocks: PrefixBlocks, instance: EngineInstance): number
+  /** Gives an instance the saved beginning of a prompt; how many tokens it then holds. Never throws. */
+  restore(conversation: Conversation, instance: EngineInstance, signal: AbortSignal): Promise<number>
+  forget(instanceId: number): void
+}
+
+/** An instance that ends may take so long to save all that it holds. */
+const keepTimeoutMs = 20_000
+/** Shorter conversations are computed sooner than they are written and read. */
+const leastTokens = 256
+
+export function createConversationKeeper(sessions: SessionCache): ConversationKeeper {
+  /** By instance, the most recent last; as many as it has slots. */
+  const held = new Map<number, Conversation[]>()
+
+  async function keep(instanceId: number, instance: EngineInstance): Promise<void> {
+    const store = instance.sessions
+    const recent = held.get(instanceId) ?? []
+    held.delete(instanceId)
+    if (!store) return
+    const signal = AbortSignal.timeout(keepTimeoutMs)
+    for (const { prompt, blocks } of recent.toReversed().slice(0, instance.slots)) {
+      if (signal.aborted) return
+      await sessions.save(blocks, store.fingerprint, (path) => store.save(prompt, path, signal))
+    }
+  }
+
+  return {
+    note(instanceId, conversation) {
+      if (conversation.blocks.promptTokens < leastTokens) return
+      const list = held.get(instanceId) ?? []
+      // The same conversation, a turn longer, takes its own place.
+      const others = list.filter(({ blocks }) => !beginsWith(conversation.blocks, blocks))
+      held.set(instanceId, [...others, conversation].slice(-mostHeld))
+    },
+    keep,
+    savedTokens(blocks, { sessions: store }) {
+      if (!store) return 0
+      const found = sessions.find(blocks, store.fingerprint)
+      return found ? found.blocks * blocks.blockTokens : 0
+    },
+    async restore({ prompt, blocks }, { sessions: store }, signal) {
+      if (!store) return 0
+      return sessions.restore(blocks, store.fingerprint, (saved) => store.restore(saved, prompt, signal))
+    },
+    forget: (instanceId) => void held.delete(instanceId),
+  }
+}
+
+/** Conversations of one instance that are remembered: no engine has more slots in use than that by much. */
+const mostHeld = 64
+
+function beginsWith(whole: PrefixBlocks, start: PrefixBlocks): boolean {
+  const last = start.hashes.length - 1
+  return last >= 0 && whole.hashes[last] === start.hashes[last]
+}

@@ -1,0 +1,134 @@
+import type { Attempt } from '../health/contract.ts'
+import type { InstanceWork, Rates } from '../policy/contract.ts'
+import type { Predictor, RatesOf } from '../prediction/contract.ts'
+import type { HeapNode } from './backlog-heap.ts'
+import type { Decision, DispatchInstance, DispatchRequest } from './contract.ts'
+
+/** A request in a slot of an instance. */
+export interface Run {
+  request: DispatchRequest
+  booked: BookedInstance
+  predicted: NonNullable<Decision['predicted']>
+  startedMs: number
+  firstTokenMs?: number
+  outputTokens: number
+  /** Prompt tokens that are believed to have to be computed. */
+  computedTokens: number
+  /** The instance's requests at its first token and since: their mean is the batch it ran in. */
+  batchSum: number
+  batchSamples: number
+  attempt?: Attempt
+}
+
+/** An instance with what it is doing. */
+export interface BookedInstance extends HeapNode {
+  info: DispatchInstance
+  of: RatesOf
+  runs: Map<number, Run>
+  /** In the order in which they began, which is the order in which engines compute prompts. */
+  prefilling: Set<Run>
+  prefillTokens: number
+  /** Since when the first of `prefilling` is being computed. */
+  prefillSinceMs: number
+  activeTokens: number
+  lastChosen: number
+  chosen: number
+}
+
+export function bookInstance(info: DispatchInstance, nowMs: number): BookedInstance {
+  const { id, key, kind, modelBytes, memoryBytesPerS, flopsPerS } = info
+  return {
+    info,
+    of: {
+      instance: id,
+      model: key,
+      kind,
+      ...(modelBytes !== undefined && { modelBytes }),
+      ...(memoryBytesPerS !== undefined && { memoryBytesPerS }),
+      ...(flopsPerS !== undefined && { flopsPerS }),
+    },
+    runs: new Map(),
+    prefilling: new Set(),
+    prefillTokens: 0,
+    prefillSinceMs: nowMs,
+    activeTokens: 0,
+    lastChosen: 0,
+    chosen: 0,
+    heapKey: 0,
+    heapIndex: 0,
+  }
+}
+
+export function beginRun(run: Run, nowMs: number): void {
+  const { booked, request } = run
+  booked.runs.set(request.id, run)
+  if (booked.prefilling.size === 0) booked.prefillSinceMs = nowMs
+  booked.prefilling.add(run)
+  booked.prefillTokens += run.computedTokens
+  booked.activeTokens += request.promptTokens
+}
+
+/** The prompt has been computed, or will never be. */
+export function endPrefill(run: Run, nowMs: number): void {
+  const { booked } = run
+  if (!booked.prefilling.delete(run)) return
+  booked.prefillTokens = booked.prefilling.size === 0 ? 0 : booked.prefillTokens - run.computedTokens
+  booked.prefillSinceMs = nowMs
+}
+
+export function endRun(run: Run, nowMs: number): void {
+  const { booked, request } = run
+  endPrefill(run, nowMs)
+  booked.runs.delete(request.id)
+  booked.activeTokens =
+    booked.runs.size === 0 ? 0 : booked.activeTokens - request.promptTokens - run.outputTokens
+}
+
+/** Prompt tokens that are yet to be computed there: of the first one, what was done since it began is taken off. */
+export function backlogTokens(booked: BookedInstance, rates: Rates, nowMs: number): number {
+  const [first] = booked.prefilling
+  if (!first) return 0
+  const done = ((nowMs - booked.prefillSinceMs) * rates.prefillTokensPerS) / 1000
+  return booked.prefillTokens - Math.min(first.computedTokens, Math.max(0, done))
+}
+
+export function decodeStepMs(rates: Rates, batch: number): number {
+  return rates.decodeBaseMs + rates.decodePerRequestMs * Math.max(1, batch)
+}
+
+/** Until the first of its running requests has ended; 0 where a slot is free. */
+export function slotWaitMs(
+  booked: BookedInstance,
+  rates: Rates,
+  predictor: Predictor,
+  nowMs: number,
+): number {
+  if (booked.runs.size < booked.info.slots) return 0
+  const stepMs = decodeStepMs(rates, booked.runs.size)
+  const backlogMs = (backlogTokens(booked, rates, nowMs) / rates.prefillTokensPerS) * 1000
+  let soonest = Number.POSITIVE_INFINITY
+  for (const run of booked.runs.values()) {
+    const left = predictor.remainingTokens(run.request.shape, run.outputTokens) * stepMs
+    soonest = Math.min(soonest, run.firstTokenMs === undefined ? backlogMs + left : left)
+  }
+  return soonest
+}
+
+/** What one request needs to know of it. */
+export function workOf(
+  booked: BookedInstance,
+  rates: Rates,
+  predictor: Predictor,
+  nowMs: number,
+): InstanceWork {
+  return {
+    running: booked.runs.size,
+    prefilling: booked.prefilling.size,
+    prefillTokens: backlogTokens(booked, rates, nowMs),
+    activeTokens: booked.activeTokens,
+    slotWaitMs: slotWaitMs(booked, rates, predictor, nowMs),
+    loadingMs: 0,
+    lastChosen: booked.lastChosen,
+    chosen: booked.chosen,
+  }
+}

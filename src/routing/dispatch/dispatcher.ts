@@ -1,0 +1,315 @@
+import type { HealthBook } from '../health/contract.ts'
+import type { Candidate, Policy, PolicyName, Ranked, RouteRequest } from '../policy/contract.ts'
+import type { Predictor } from '../prediction/contract.ts'
+import type { PrefixIndex } from '../prefix/contract.ts'
+import { type BacklogHeap, createBacklogHeap } from './backlog-heap.ts'
+import {
+  type BookedInstance,
+  backlogTokens,
+  beginRun,
+  bookInstance,
+  decodeStepMs,
+  endPrefill,
+  endRun,
+  type Run,
+  workOf,
+} from './books.ts'
+import type {
+  DecideOptions,
+  Decision,
+  Dispatcher,
+  DispatchInstance,
+  DispatchRequest,
+  RunEnd,
+} from './contract.ts'
+
+export interface DispatcherParts {
+  policies: Readonly<Record<PolicyName, Policy>>
+  defaultPolicy: PolicyName
+  filter: (
+    request: RouteRequest,
+    candidates: readonly Candidate[],
+  ) => { kept: readonly Candidate[]; excluded: readonly { id: number; reason: string }[] }
+  prefix: PrefixIndex
+  /** Of the blocks in which the index counts what instances can hold. */
+  blockTokens: number
+  predictor: Predictor
+  health?: HealthBook
+  /** From 0 up to and without 1. */
+  random: () => number
+}
+
+/** Up to so many instances of a model all are looked at; of more, those that hold the prefix, the idlest and some at random. */
+const lookAtAll = 64
+const idlest = 12
+const atRandom = 8
+const holders = 16
+/** Nodes of the heap that are looked at to find the idlest that may be taken. */
+const mostHeapNodes = 64
+/** Conversations whose last instance is remembered. */
+const mostSessions = 10_000
+
+/** Instances that serve the same key. */
+interface Group {
+  booked: BookedInstance[]
+  heap: BacklogHeap<BookedInstance>
+}
+
+export function createDispatcher(parts: DispatcherParts): Dispatcher {
+  const { prefix, predictor, health } = parts
+  const groups = new Map<string, Group>()
+  const instances = new Map<number, BookedInstance>()
+  const runs = new Map<number, Run>()
+  const sessions = new Map<string, { instance: number; atMs: number }>()
+  let decisions = 0
+
+  function add(info: DispatchInstance, nowMs: number): void {
+    remove(info.id)
+    const booked = bookInstance(info, nowMs)
+    const group = groups.get(info.key) ?? { booked: [], heap: createBacklogHeap() }
+    groups.set(info.key, group)
+    prefix.setCapacity(info.id, Math.ceil(info.kvTokens / parts.blockTokens))
+    group.booked.push(booked)
+    group.heap.add(booked)
+    instances.set(info.id, booked)
+  }
+
+  function loaded(instanceId: number, loadMs: number): void {
+    const booked = instances.get(instanceId)
+    if (booked) predictor.observeLoad(booked.of, loadMs)
+  }
+
+  function remove(instanceId: number): void {
+    const booked = instances.get(instanceId)
+    if (!booked) return
+    for (const id of booked.runs.keys()) runs.delete(id)
+    instances.delete(instanceId)
+    prefix.forget(instanceId)
+    predictor.forget(instanceId)
+    health?.forget(instanceId)
+    const group = groups.get(booked.info.key)
+    if (!group) return
+    group.heap.remove(booked)
+    group.booked.splice(group.booked.indexOf(booked), 1)
+    if (group.booked.length === 0) groups.delete(booked.info.key)
+  }
+
+  function decide(request: DispatchRequest, options: DecideOptions): Decision {
+    const policy = parts.policies[request.policy ?? parts.defaultPolicy]
+    const group = groups.get(request.key)
+    const { candidates, excluded } = group
+      ? candidatesOf(group, request, options)
+      : { candidates: [], excluded: [] }
+    const { kept, excluded: unfit } = parts.filter(request, candidates)
+    const ranked = policy.rank(request, kept, { nowMs: options.nowMs, random: parts.random })
+    const [best] = ranked
+    return {
+      policy: policy.name,
+      unit: policy.unit,
+      ranked,
+      excluded: [...excluded, ...unfit],
+      ...(best && { predicted: predict(request, best) }),
+    }
+  }
+
+  function candidatesOf(group: Group, request: DispatchRequest, { nowMs, accepts }: DecideOptions) {
+    const excluded: { id: number; reason: string }[] = []
+    const candidates: Candidate[] = []
+    const cached = cachedBlocks(request, nowMs)
+    const { looked, few } = nominees(group, cached, accepts)
+    for (const booked of looked) {
+      const { id } = booked.info
+      if (few && accepts && !accepts(id)) {
+        excluded.push({ id, reason: 'it serves other options, takes no new requests, or failed on this one' })
+      } else if (health && !health.allows(id, nowMs)) {
+        excluded.push({ id, reason: 'it is unhealthy: its circuit breaker is open, or its probes fail' })
+      } else {
+        candidates.push(candidateOf(booked, request, cached.get(id) ?? 0, nowMs))
+      }
+    }
+    return { candidates, excluded }
+  }
+
+  function cachedBlocks({ blocks }: DispatchRequest, nowMs: number): Map<number, number> {
+    if (!blocks) return new Map()
+    const matches = prefix.match(blocks, nowMs, holders)
+    return new Map(matches.map((match) => [match.instance, match.blocks]))
+  }
+
+  /** Whom to look at, so that a decision costs no more with a thousand instances than with a hundred. */
+  function nominees(
+    { booked, heap }: Group,
+    cached: ReadonlyMap<number, number>,
+    accepts: (id: number) => boolean = () => true,
+  ): { looked: Iterable<BookedInstance>; few: boolean } {
+    if (booked.length <= lookAtAll) return { looked: booked, few: true }
+    const looked = new Set<BookedInstance>()
+    const consider = (one: BookedInstance | undefined) => {
+      if (one && accepts(one.info.id)) looked.add(one)
+    }
+    for (const id of cached.keys()) consider(instances.get(id))
+    for (const one of heap.smallest(idlest, mostHeapNodes, ({ info }) => accepts(info.id))) looked.add(one)
+    for (let count = 0; count < atRandom; count++) {
+      consider(booked[Math.floor(parts.random() * booked.length)])
+    }
+    return { looked, few: false }
+  }
+
+  function candidateOf(
+    booked: BookedInstance,
+    request: DispatchRequest,
+    blocks: number,
+    nowMs: number,
+  ): Candidate {
+    const { info } = booked
+    const rates = predictor.rates(booked.of)
+    const session = request.session === undefined ? undefined : sessions.get(sessionKey(request))
+    return {
+      ...info,
+      ...workOf(booked, rates, predictor, nowMs),
+      rates,
+      health: health?.scoreOf(info.id, nowMs) ?? 1,
+      // The last token is always computed: its probabilities are what the answer begins with.
+      cachedTokens: Math.min(
+        blocks * (request.blocks?.blockTokens ?? 0),
+        Math.max(0, request.promptTokens - 1),
+      ),
+      networkMs: 0,
+      ...(session?.instance === info.id && { sessionAtMs: session.atMs }),
+    }
+  }
+
+  function started(request: DispatchRequest, instanceId: number, decision: Decision, nowMs: number): void {
+    const booked = instances.get(instanceId)
+    if (!booked) return
+    const cached = decision.ranked.find(({ candidate }) => candidate.id === instanceId)?.candidate
+      .cachedTokens
+    const run: Run = {
+      request,
+      booked,
+      predicted: decision.predicted ?? { ttftMs: 0, finishMs: 0, cachedTokens: 0, outputTokens: 0 },
+      startedMs: nowMs,
+      outputTokens: 0,
+      computedTokens: Math.max(0, request.promptTokens - (cached ?? 0)),
+      batchSum: 0,
+      batchSamples: 0,
+    }
+    const attempt = health?.begin(instanceId, nowMs)
+    if (attempt) run.attempt = attempt
+    runs.set(request.id, run)
+    beginRun(run, nowMs)
+    booked.lastChosen = ++decisions
+    booked.chosen++
+    if (request.blocks) prefix.insert(instanceId, request.blocks, nowMs)
+    remember(request, instanceId, nowMs)
+    reorder(booked, nowMs)
+  }
+
+  function remember(request: DispatchRequest, instance: number, atMs: number): void {
+    if (request.session === undefined) return
+    const key = sessionKey(request)
+    sessions.delete(key)
+    sessions.set(key, { instance, atMs })
+    if (sessions.size <= mostSessions) return
+    const [oldest] = sessions.keys()
+    if (oldest !== undefined) sessions.delete(oldest)
+  }
+
+  function reorder(booked: BookedInstance, nowMs: number): void {
+    const rates = predictor.rates(booked.of)
+    const backlogMs = (backlogTokens(booked, rates, nowMs) / rates.prefillTokensPerS) * 1000
+    const full = booked.runs.size >= booked.info.slots ? 1e9 : 0
+    booked.heapKey = full + backlogMs + decodeStepMs(rates, booked.runs.size + 1)
+    groups.get(booked.info.key)?.heap.moved(booked)
+  }
+
+  function firstToken(requestId: number, nowMs: number): void {
+    const run = runs.get(requestId)
+    if (!run || run.firstTokenMs !== undefined) return
+    run.firstTokenMs = nowMs
+    sampleBatch(run)
+    endPrefill(run, nowMs)
+    reorder(run.booked, nowMs)
+  }
+
+  function tokens(requestId: number, count: number): void {
+    const run = runs.get(requestId)
+    if (!run) return
+    run.outputTokens += count
+    run.booked.activeTokens += count
+  }
+
+  function ended(requestId: number, end: RunEnd, nowMs: number): void {
+    const run = runs.get(requestId)
+    if (!run) return
+    runs.delete(requestId)
+    sampleBatch(run)
+    endRun(run, nowMs)
+    if (run.attempt && end.outcome === 'withdrawn') health?.cancel(run.attempt)
+    else if (run.attempt && end.outcome !== 'withdrawn') health?.end(run.attempt, end.outcome, nowMs)
+    if (end.outcome === 'answered') learn(run, end, nowMs)
+    reorder(run.booked, nowMs)
+  }
+
+  function learn(run: Run, { usage, blocks }: RunEnd, nowMs: number): void {
+    const { request, booked, predicted } = run
+    const { id } = booked.info
+    if (usage) {
+      predictor.observe({
+        of: booked.of,
+        shape: request.shape,
+        computedTokens: Math.max(0, usage.promptTokens - usage.cachedTokens),
+        prefillMs: usage.promptMs,
+        outputTokens: usage.outputTokens,
+        decodeMs: usage.outputMs,
+        batch: run.batchSamples === 0 ? 1 : run.batchSum / run.batchSamples,
+      })
+      correct(run, usage.cachedTokens, nowMs)
+      predictor.record({
+        model: request.key,
+        instance: id,
+        predicted,
+        actual: {
+          ttftMs: (run.firstTokenMs ?? nowMs) - run.startedMs,
+          finishMs: nowMs - run.startedMs,
+          outputTokens: usage.outputTokens,
+          cachedTokens: usage.cachedTokens,
+        },
+      })
+    }
+    if (blocks) prefix.insert(id, blocks, nowMs)
+  }
+
+  /** What the engine did not find was not there: whatever is older than that is gone too. */
+  function correct({ request, booked, predicted }: Run, cachedTokens: number, nowMs: number): void {
+    const { blocks } = request
+    if (!blocks || cachedTokens + blocks.blockTokens >= predicted.cachedTokens) return
+    prefix.correct(booked.info.id, blocks, Math.floor(cachedTokens / blocks.blockTokens), nowMs)
+    prefix.insert(booked.info.id, blocks, nowMs)
+  }
+
+  return { add, loaded, remove, decide, started, firstToken, tokens, ended }
+}
+
+function sessionKey({ tenant, session, key }: DispatchRequest): string {
+  return `${tenant}\n${key}\n${session}`
+}
+
+function sampleBatch(run: Run): void {
+  run.batchSum += run.booked.runs.size
+  run.batchSamples++
+}
+
+function predict(request: DispatchRequest, { candidate }: Ranked): NonNullable<Decision['predicted']> {
+  const { rates, cachedTokens, prefillTokens, slotWaitMs, loadingMs, networkMs, restoreMs = 0 } = candidate
+  const computed = Math.max(0, request.promptTokens - cachedTokens) + prefillTokens
+  const stepMs = decodeStepMs(rates, candidate.running + 1)
+  const ttftMs =
+    loadingMs + slotWaitMs + restoreMs + networkMs + (computed / rates.prefillTokensPerS) * 1000 + stepMs
+  return {
+    ttftMs,
+    finishMs: ttftMs + Math.max(0, request.outputTokens - 1) * stepMs,
+    cachedTokens,
+    outputTokens: request.outputTokens,
+  }
+}

@@ -1,0 +1,2 @@
+export * from './contract.ts'
+export { createDispatcher, type DispatcherParts } from './dispatcher.ts'

@@ -1,0 +1,37 @@
+/**
+ * The fastest device.
+ *
+ *     score = (loading + slot wait + prompt / prefill rate + output * decode step(1) + network) / health
+ *
+ * Milliseconds; no constants but those of broken facts. What the request would take if the instance had nothing else
+ * to do, once it has a slot: neither cache nor load counts. For few users who want the best device that has room.
+ * Unknown: a rate counts as slow, every other cost as none. Linear in the candidates, one sort.
+ */
+import type { Policy } from './contract.ts'
+import { decodeStepMs, fact, failureMs, prefillMs } from './costs.ts'
+import { inOrder, scored } from './order.ts'
+
+export const performanceAware: Policy = {
+  name: 'performance_aware',
+  about: 'The device that would be fastest for it alone and has a slot.',
+  unit: 'ms',
+  rank: (request, candidates) =>
+    inOrder(
+      candidates.map((candidate) => {
+        const loading = fact(candidate.loadingMs)
+        const slotWait = fact(candidate.slotWaitMs)
+        const prefill = prefillMs(request.promptTokens, candidate)
+        const decode = fact(request.outputTokens) * decodeStepMs(1, candidate)
+        const network = fact(candidate.networkMs)
+        const cost = loading + slotWait + prefill + decode + network
+        return scored(candidate, {
+          loading,
+          slotWait,
+          prefill,
+          decode,
+          network,
+          failures: failureMs(cost, candidate),
+        })
+      }),
+    ),
+}

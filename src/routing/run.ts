@@ -1,0 +1,233 @@
+/**
+ * A request's way over instances. An instance that fails under it, or is to end, is left; the request goes on where
+ * another takes it up: prompt and tokens so far are that one's prompt, so nothing is said twice and nothing is lost.
+ */
+import type { Clock } from '../core/index.ts'
+import type { CompletionRequest, EngineDoneEvent, EngineEvent, EngineInstance } from '../engines/index.ts'
+import { asDroverError, DroverError, type ErrorCode, type Usage } from '../inference/index.ts'
+import type { RetryBudget } from './health/index.ts'
+import type { Lease, LeaseEnd } from './pool.ts'
+
+export interface RunOptions {
+  /** A slot on an instance that is none of these. */
+  acquire(avoid: ReadonlySet<number>): Promise<Lease>
+  /** Whether there is, or would be, an instance that is none of these. */
+  hasOther(avoid: ReadonlySet<number>): boolean
+  /** Before an instance computes a prompt: the chance to give it a saved cache. */
+  prepare(lease: Lease, completion: CompletionRequest): Promise<void>
+  /** After it has stopped because its instance leaves: the chance to save the cache. */
+  rescue(lease: Lease, completion: CompletionRequest): Promise<void>
+  /** The answer goes on, or begins again, elsewhere. */
+  moved(reason: DroverError): void
+  retries: RetryBudget
+  clock: Clock
+  random: () => number
+  signal: AbortSignal
+}
+
+/** Continues prompts, by whichever instance; `stream.ts` needs no more. */
+export type Generate = (
+  completion: CompletionRequest,
+  signal: AbortSignal,
+) => AsyncGenerator<EngineEvent, void>
+
+/** What was asked of engines, and what they said. */
+export interface Transcript {
+  prompt: string | number[]
+  text: string
+  /** By the monotonic clock; absent where nothing was said. */
+  firstTokenAtMs?: number
+}
+
+export interface Run {
+  /** Asks the instance something; if it fails under that, another one is asked. */
+  call<T>(ask: (instance: EngineInstance) => Promise<T>): Promise<T>
+  generate: Generate
+  /** The instance that has it now. */
+  lease(): Lease
+  /** The last prompt with what was said to it; undefined before there is one. */
+  transcript(): Transcript | undefined
+  end(end?: LeaseEnd): void
+}
+
+/** So often in a row a request may fail without a single new token. */
+const mostFruitless = 4
+/** So often in all: an answer of hours may see many instances die. */
+const mostMoves = 64
+
+/** What the instance did wrong, not the request. */
+const instancesFault: readonly ErrorCode[] = ['engine_crashed', 'engine_failed', 'engine_unavailable']
+/** It may be asked again, a little later. */
+const passing: readonly ErrorCode[] = ['busy', 'rate_limited', 'engine_failed', 'engine_unavailable']
+
+export async function startRun(options: RunOptions): Promise<Run> {
+  const { clock, signal } = options
+  const avoid = new Set<number>()
+  let lease = await options.acquire(avoid)
+  let fruitless = 0
+  let moves = 0
+  let last: { prompt: string | number[]; journal: Journal } | undefined
+
+  let moving: Promise<void> | undefined
+
+  /** Several questions may fail with one instance: it is left once. */
+  async function leave(failed: Lease, thrown: unknown): Promise<void> {
+    if (lease !== failed) return
+    moving ??= moveOn(thrown).finally(() => {
+      moving = undefined
+    })
+    await moving
+  }
+
+  /** Leaves the instance for another one; throws the error where that is of no use. */
+  async function moveOn(thrown: unknown): Promise<void> {
+    const error = asDroverError(thrown)
+    signal.throwIfAborted()
+    const leaves = lease.leaving.aborted
+    const faulty = instancesFault.includes(error.code)
+    if (!leaves && !faulty && !passing.includes(error.code)) throw thrown
+    lease.release({ outcome: leaves ? 'withdrawn' : 'failed' })
+    avoid.add(lease.entryId)
+    if (++moves > mostMoves || ++fruitless > mostFruitless) throw thrown
+    // A first try elsewhere is no burden; what fails again and again is.
+    if (!leaves && fruitless > 1 && !options.retries.withdraw(clock.now())) throw thrown
+    // One that has crashed, or leaves, is replaced; one that lives may be asked again where there is no other.
+    if (!leaves && passing.includes(error.code) && !options.hasOther(avoid)) {
+      avoid.clear()
+      const waitMs = error.retryAfterMs ?? options.retries.backoffMs(fruitless, options.random)
+      await clock.sleep(waitMs, signal)
+    }
+    options.moved(error)
+    lease = await options.acquire(avoid)
+  }
+
+  async function call<T>(ask: (instance: EngineInstance) => Promise<T>): Promise<T> {
+    for (;;) {
+      const at = lease
+      try {
+        return await ask(at.instance)
+      } catch (thrown) {
+        await leave(at, thrown)
+      }
+    }
+  }
+
+  async function* generate(completion: CompletionRequest): AsyncGenerator<EngineEvent, void> {
+    const journal: Journal = { tokens: [], text: '', before: 0, startedAtMs: clock.monotonicMs() }
+    last = { prompt: completion.prompt, journal }
+    for (;;) {
+      const at = lease
+      let current = completion
+      try {
+        current = await continuation(completion, journal, at.instance)
+        if (current.maxTokens <= 0) return yield finished(journal, clock.monotonicMs())
+        await options.prepare(at, current)
+        for await (const event of at.instance.generate(current, AbortSignal.any([signal, at.leaving]))) {
+          if (event.type === 'token') {
+            if (event.tokens.length > 0 || event.text !== '') fruitless = 0
+            note(journal, event, at, clock.monotonicMs())
+          }
+          yield event.type === 'done' ? merged(event, journal, clock.monotonicMs()) : event
+          if (event.type === 'done') return
+        }
+        throw new DroverError('engine_failed', 'the engine ended the answer before it was complete')
+      } catch (thrown) {
+        if (at.leaving.aborted && !signal.aborted) await options.rescue(at, current)
+        await leave(at, thrown)
+        journal.moved = true
+      }
+    }
+  }
+
+  return {
+    call,
+    generate,
+    lease: () => lease,
+    transcript: () => {
+      if (!last) return undefined
+      const { text, firstTokenAtMs } = last.journal
+      return { prompt: last.prompt, text, ...(firstTokenAtMs !== undefined && { firstTokenAtMs }) }
+    },
+    end: (end) => lease.release(end),
+  }
+}
+
+/** What an answer was so far. */
+interface Journal {
+  /** Empty while an engine tells none. */
+  tokens: number[]
+  text: string
+  /** Tokens that other instances have produced before the one that has it now. */
+  before: number
+  startedAtMs: number
+  firstTokenAtMs?: number
+  moved?: boolean
+}
+
+function note(journal: Journal, event: EngineEvent & { type: 'token' }, lease: Lease, nowMs: number): void {
+  lease.firstToken()
+  journal.firstTokenAtMs ??= nowMs
+  journal.text += event.text
+  for (const token of event.tokens) journal.tokens.push(token)
+  lease.tokens(event.tokens.length)
+}
+
+/**
+ * The request that is left to do: exact in tokens, except beside images, whose tokens only the engine knows, and after
+ * an engine that tells no tokens while it answers.
+ */
+async function continuation(
+  completion: CompletionRequest,
+  journal: Journal,
+  instance: EngineInstance,
+): Promise<CompletionRequest> {
+  const { tokens, text } = journal
+  if (tokens.length === 0 && text === '') return completion
+  const { prompt, images, maxTokens, format, formatPrefix = '' } = completion
+  const said = tokens.length > 0 ? tokens : await instance.tokenize(text, { addSpecial: false })
+  const asText = typeof prompt === 'string' && (images !== undefined || tokens.length === 0)
+  journal.before = said.length
+  return {
+    ...completion,
+    prompt: asText ? prompt + text : [...(await tokensOf(prompt, instance)), ...said],
+    maxTokens: maxTokens - said.length,
+    ...(format !== undefined && { formatPrefix: formatPrefix + text }),
+  }
+}
+
+async function tokensOf(prompt: string | number[], instance: EngineInstance): Promise<number[]> {
+  return typeof prompt === 'string' ? instance.tokenize(prompt, { addSpecial: true }) : prompt
+}
+
+/** The end as the client is to see it: of the whole answer, by the clock on the wall. */
+function merged(event: EngineDoneEvent, journal: Journal, nowMs: number): EngineDoneEvent {
+  if (!journal.moved) return event
+  const { promptTokens, cachedTokens, outputTokens } = event.usage
+  const { before } = journal
+  const ownPromptTokens = Math.max(0, promptTokens - before)
+  return {
+    ...event,
+    usage: {
+      promptTokens: ownPromptTokens,
+      cachedTokens: Math.min(cachedTokens, ownPromptTokens),
+      outputTokens: before + outputTokens,
+      ...times(journal, nowMs),
+    },
+  }
+}
+
+/** The instance died between the last token that was wanted and its own word of it. */
+function finished(journal: Journal, nowMs: number): EngineDoneEvent {
+  const usage: Usage = {
+    promptTokens: 0,
+    cachedTokens: 0,
+    outputTokens: journal.before,
+    ...times(journal, nowMs),
+  }
+  return { type: 'done', reason: 'length', usage }
+}
+
+function times({ startedAtMs, firstTokenAtMs }: Journal, nowMs: number) {
+  const firstAtMs = firstTokenAtMs ?? nowMs
+  return { promptMs: firstAtMs - startedAtMs, outputMs: nowMs - firstAtMs }
+}

@@ -1,0 +1,130 @@
+import { join } from 'node:path'
+import type { Config } from '../config/index.ts'
+import { randomHex, systemClock } from '../core/index.ts'
+import type { Logger } from '../observability/index.ts'
+import {
+  type AdmissionQueue,
+  type ConversationKeeper,
+  createAdmissionQueue,
+  createConversationKeeper,
+  createDispatcher,
+  createEmbedBatcher,
+  createHealthBook,
+  createJoiner,
+  createPredictor,
+  createPrefixIndex,
+  createResponseCache,
+  createRetryBudget,
+  createTokenEstimate,
+  defaultAdmissionLimits,
+  defaultHealthLimits,
+  filterCandidates,
+  type PoolOptions,
+  policies,
+  policyNamed,
+  type RouterOptions,
+  usualBlockTokens,
+} from '../routing/index.ts'
+import { createRequestLog } from './request-log.ts'
+
+/** What is known of a cache and was not used for so long is worth nothing. */
+const prefixMaxAgeMs = 60 * 60_000
+/** Left free on the disk of saved caches. */
+const diskReserveBytes = 2 ** 30
+
+/** Everything that decides where and when requests are served. */
+export interface RoutingParts extends Pick<PoolOptions, 'dispatcher' | 'health' | 'healthProbe'> {
+  queue: AdmissionQueue
+  conversations?: ConversationKeeper
+  /** What the router alone needs. */
+  router: Pick<
+    RouterOptions,
+    'knowledge' | 'retries' | 'degrade' | 'repeats' | 'embedBatcher' | 'answered' | 'conversations'
+  >
+}
+
+/** Throws where the configuration names a policy that there is not. */
+export function createRoutingParts(
+  config: Config,
+  sessionDir: string | undefined,
+  log: Logger,
+): RoutingParts {
+  const predictor = createPredictor()
+  const health = createHealthBook({
+    ...defaultHealthLimits,
+    intervalMs: config.healthIntervalMs,
+    timeoutMs: config.healthTimeoutMs,
+    unhealthyAfter: config.unhealthyAfter,
+    healthyAfter: config.healthyAfter,
+    breakerFailures: config.breakerFailures,
+    breakerOpenMs: config.breakerOpenMs,
+  })
+  const dispatcher = createDispatcher({
+    policies,
+    defaultPolicy: policyNamed(config.policy),
+    filter: filterCandidates,
+    prefix: createPrefixIndex({ budgetBytes: config.prefixIndexBytes, maxAgeMs: prefixMaxAgeMs }),
+    blockTokens: usualBlockTokens,
+    predictor,
+    health,
+    random: Math.random,
+  })
+  const queue = createAdmissionQueue({
+    ...defaultAdmissionLimits,
+    maxWaiting: config.maxQueue,
+    maxWaitingByClass: classLimits(config),
+    ...(config.tenantWeights && { tenantWeights: config.tenantWeights }),
+  })
+  const conversations = undefined as ConversationKeeper | undefined
+  return {
+    dispatcher,
+    queue,
+    health,
+    healthProbe: { intervalMs: config.healthIntervalMs, timeoutMs: config.healthTimeoutMs },
+    ...(conversations && { conversations }),
+    router: {
+      knowledge: { tokens: createTokenEstimate(), predictor, salt: randomHex(16) },
+      retries: createRetryBudget(),
+      ...(conversations && { conversations }),
+      degrade: {
+        steps: config.degrade.filter((step) => step !== 'refuse'),
+        fallbackModels: config.fallbackModels ?? {},
+      },
+      repeats: repeatsOf(config),
+      embedBatcher: createEmbedBatcher({
+        windowMs: config.batchWindowMs,
+        maxBatchSize: config.maxBatchSize,
+        clock: systemClock,
+      }),
+      ...(config.requestLogPath !== undefined && { answered: createRequestLog(config.requestLogPath, log) }),
+    },
+  }
+}
+
+function repeatsOf(config: Config): RouterOptions['repeats'] {
+  const { joinRequests, responseCacheBytes, responseCacheTtlMs } = config
+  return {
+    ...(joinRequests && { joiner: createJoiner({ maxRunBytes: 2 ** 22, maxTotalBytes: 2 ** 26 }) }),
+    ...(responseCacheBytes > 0 && {
+      cache: createResponseCache({
+        maxBytes: responseCacheBytes,
+        ttlMs: responseCacheTtlMs,
+        clock: systemClock,
+      }),
+    }),
+  }
+}
+
+/** Who is refused first when it gets tight, where that is wished: shares of the whole queue. */
+function classLimits({ degrade, maxQueue, maxQueueBulk }: Config): { bulk?: number; default?: number } {
+  const bulk = maxQueueBulk ?? (degrade.includes('refuse') ? Math.ceil(maxQueue / 4) : undefined)
+  return {
+    ...(bulk !== undefined && { bulk }),
+    ...(degrade.includes('refuse') && { default: Math.ceil((maxQueue * 3) / 4) }),
+  }
+}
+
+/** Where the caches of conversations are put aside; undefined where none are kept. */
+export function sessionDirOf({ sessionCacheBytes }: Config, runDir: string): string | undefined {
+  return sessionCacheBytes > 0 ? join(runDir, 'sessions') : undefined
+}

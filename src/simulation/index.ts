@@ -1,0 +1,8 @@
+export { type Cluster, type ClusterInstance, clusterOf, readCluster } from './cluster.ts'
+export * from './engine/index.ts'
+export type { Measured, Run } from './measured.ts'
+export { createMockEngine, type MockEngine, type MockEngineOptions } from './mock-engine/index.ts'
+export { droverRouter, omniscientRouter } from './router.ts'
+export { simulate } from './run.ts'
+export { readTrace, type Trace, type TraceFormat, type TraceRequest, traceFormats } from './traces/index.ts'
+export { capacityOf, workloadOf } from './workload.ts'

@@ -1,0 +1,60 @@
+import { z } from 'zod'
+import { addAnswers } from './answers.ts'
+import type { Line, TraceReader, TraceRequest } from './contract.ts'
+import { LineError, parseLine } from './lines.ts'
+
+const shape = z.object({
+  timestamp: z.number().min(0),
+  input_length: z.int().min(0),
+  output_length: z.int().min(0),
+  hash_ids: z.array(z.int()).default([]),
+})
+
+type Row = z.infer<typeof shape>
+
+/** Mooncake's own timestamps lie on this grid. */
+const gridMs = 3000
+
+/**
+ * Mooncake's traces (FAST'25): a JSON object a line, `timestamp` in milliseconds, `hash_ids` chained blocks of the
+ * prompt, of 512 tokens there. The same form with other sizes of block is known too: the size is the one that the
+ * number of blocks agrees with, an incomplete last block listed or not. Mooncake writes times down to 3 s.
+ */
+export const readMooncake: TraceReader = async (lines, { requests = Number.POSITIVE_INFINITY }) => {
+  const rows: { line: Line; row: Row }[] = []
+  for await (const line of lines) {
+    if (rows.length >= requests) break
+    rows.push({ line, row: parseLine(line, shape) })
+  }
+  const blockTokens = blockTokensOf(rows)
+  const onGrid = rows.length > 1 && rows.every(({ row }) => row.timestamp % gridMs === 0)
+  const read: TraceRequest[] = rows.map(({ row }) => ({
+    atMs: row.timestamp,
+    promptTokens: row.input_length,
+    outputTokens: row.output_length,
+    hashes: blockTokens > 0 ? row.hash_ids.slice(0, Math.floor(row.input_length / blockTokens)) : [],
+    tenant: 'default',
+  }))
+  return { blockTokens, bucketMs: onGrid ? gridMs : 0, requests: addAnswers(read, blockTokens) }
+}
+
+/** @throws LineError at the first line that no size agrees with. */
+function blockTokensOf(rows: readonly { line: Line; row: Row }[]): number {
+  let sizes = [512, 16, 32, 64, 128, 256, 1024, 8]
+  for (const { line, row } of rows) {
+    const count = row.hash_ids.length
+    if (count === 0) continue
+    const length = row.input_length
+    const fitting = sizes.filter(
+      (size) => count === Math.ceil(length / size) || count === Math.floor(length / size),
+    )
+    if (fitting.length === 0) {
+      throw new LineError(
+        line,
+        `${count} hash_ids do not agree with ${length} tokens in blocks of ${sizes.join(' or ')}`,
+      )
+    }
+    sizes = fitting
+  }
+  return rows.some(({ row }) => row.hash_ids.length > 0) ? (sizes[0] ?? 0) : 0
+}

@@ -14,7 +14,7 @@ it('the manual page is what the commands say (node tools/man-page.ts writes it)'
 it('the manual page names every command', () => {
   const page = manPage(createProgram('drover'))
   for (const { name } of createProgram('drover').commands.map((command) => ({ name: command.name() }))) {
-    expect(page).toContain(`\\fBdrover ${name}\\fR`)
+    expect(page).toContain(`\\fBdrover ${name.replaceAll('-', '\\-')}\\fR`)
   }
 })
 

@@ -57,7 +57,7 @@ describe('the routing headers of a request', () => {
     await post('/api/chat', body, { authorization: 'Bearer two', 'x-drover-tenant': 'ada' })
     await post('/api/chat', body, { 'x-drover-tenant': 'ada' })
     const [first, same, other, named] = wishes.map((wish) => wish?.tenant)
-    expect(first).toMatch(/^[0-9a-f]{16}$/)
+    expect(first).toMatch(/^key:[0-9a-f]{16}$/)
     expect(same).toBe(first)
     expect(other).not.toBe(first)
     expect(other).not.toBe('ada')

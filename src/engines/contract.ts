@@ -122,6 +122,8 @@ export interface EngineTokenEvent {
   text: string
   /** The tokens sampled since the last event, in order. All at the end where `tokensAtEnd` says so. */
   tokens: number[]
+  /** The tokens make this text, but perhaps not these were sampled: an answer that goes on from them may differ. */
+  guessed?: true
   logprobs?: Logprob[]
 }
 

@@ -83,6 +83,8 @@ export interface RouteReport {
   queuedMs: number
   /** How many waited before it when it came. */
   queuePosition: number
+  /** How long it was reckoned to wait then; absent where nothing of its model ran. */
+  queueEstimateMs?: number
   /** How often its answer has gone on on another instance. */
   moves: number
   /** What was served in place of what was asked for, in words; absent: just that. */

@@ -3,6 +3,7 @@ export { createLlamaTools, createModelMaker, type ModelTools } from './create/in
 export { templateOptionsOf } from './describe.ts'
 export { ollamaOnly } from './engine-requirement.ts'
 export { writeAtomically } from './files.ts'
+export { readGguf } from './gguf/read.ts'
 export { tensorBytes } from './gguf/tensor-types.ts'
 export { type GgufMetadata, type GgufTensor, gguf, writeGguf } from './gguf/write.ts'
 export { type Modelfile, parseModelfile, readModelfileParameters } from './modelfile/index.ts'

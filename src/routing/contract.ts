@@ -7,7 +7,7 @@ import type {
   RouteReport,
 } from '../inference/index.ts'
 import type { StoredModel } from '../models/index.ts'
-import type { QueueReport } from './admission/index.ts'
+import type { PriorityClass, QueueReport } from './admission/index.ts'
 import type { Rates } from './policy/index.ts'
 import type { PredictionError } from './prediction/index.ts'
 
@@ -71,8 +71,22 @@ export interface Explanation {
   summary: string
 }
 
+/** A request that waits for a slot. */
+export interface WaitingRequest {
+  model: string
+  /** Requests before it. */
+  position: number
+  tenant: string
+  priority: PriorityClass
+  waitedMs: number
+  /** How long it will probably wait yet. */
+  estimateMs?: number
+}
+
 /** The queue and the books at this moment. */
 export interface QueueStatus extends QueueReport {
+  /** Who waits, by model and in order; the first of them only. */
+  requests: readonly WaitingRequest[]
   instances: readonly {
     instance: number
     model: string

@@ -10,8 +10,8 @@ export interface Conversation {
 
 /** Keeps the caches of conversations when their instance ends, and gives them to the instance that goes on with them. */
 export interface ConversationKeeper {
-  /** The instance's cache holds this conversation now. */
-  note(instanceId: number, conversation: Conversation): void
+  /** The instance's cache holds this conversation now; a long one is saved at once, where that is wished. */
+  note(instanceId: number, conversation: Conversation, instance: EngineInstance): void
   /** Saves what an instance that is about to end holds. Never throws. */
   keep(instanceId: number, instance: EngineInstance): Promise<void>
   /** Saved tokens of a prompt that an instance could take up, beyond what it is believed to hold. */
@@ -26,7 +26,14 @@ const keepTimeoutMs = 20_000
 /** Shorter conversations are computed sooner than they are written and read. */
 const leastTokens = 256
 
-export function createConversationKeeper(sessions: SessionCache): ConversationKeeper {
+/** A checkpoint is written anew when the conversation has grown by this share. */
+const checkpointGrowth = 1.25
+
+/** `checkpointTokens`: conversations of so many tokens are saved after each answer; 0 none is. */
+export function createConversationKeeper(
+  sessions: SessionCache,
+  { checkpointTokens }: { checkpointTokens: number },
+): ConversationKeeper {
   /** By instance, the most recent last; as many as it has slots. */
   const held = new Map<number, Conversation[]>()
 
@@ -42,9 +49,19 @@ export function createConversationKeeper(sessions: SessionCache): ConversationKe
     }
   }
 
+  function checkpoint({ prompt, blocks }: Conversation, { sessions: store }: EngineInstance): void {
+    if (!store || checkpointTokens === 0 || blocks.promptTokens < checkpointTokens) return
+    const saved = sessions.find(blocks, store.fingerprint)
+    if (saved && blocks.hashes.length < saved.blocks * checkpointGrowth) return
+    const signal = AbortSignal.timeout(keepTimeoutMs)
+    // Beside the serving: whatever comes of it, the answer is given.
+    void sessions.save(blocks, store.fingerprint, (path) => store.save(prompt, path, signal))
+  }
+
   return {
-    note(instanceId, conversation) {
+    note(instanceId, conversation, instance) {
       if (conversation.blocks.promptTokens < leastTokens) return
+      checkpoint(conversation, instance)
       const list = held.get(instanceId) ?? []
       // The same conversation, a turn longer, takes its own place.
       const others = list.filter(({ blocks }) => !beginsWith(conversation.blocks, blocks))

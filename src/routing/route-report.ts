@@ -3,7 +3,7 @@ import type { Explanation, QueueStatus } from './contract.ts'
 import type { Decision } from './dispatch/index.ts'
 import type { LoadWish, RequestTraits } from './lifecycle/index.ts'
 import type { Ranked } from './policy/index.ts'
-import type { Lease, Pool } from './pool.ts'
+import type { Lease, Pool } from './pool/index.ts'
 import type { Predictor } from './prediction/index.ts'
 
 /** Where a request went, in a line. */
@@ -16,6 +16,7 @@ export function routeReport({ entryId, decision, queued }: Lease, moves: number)
     reason: decision ? reasonOf(decision) : 'any instance of the model serves it',
     queuedMs: Math.round(queued.ms),
     queuePosition: queued.position,
+    ...(queued.estimateMs !== undefined && { queueEstimateMs: Math.round(queued.estimateMs) }),
     moves,
   }
 }

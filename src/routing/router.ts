@@ -14,21 +14,23 @@ import {
 } from '../inference/index.ts'
 import type { ModelStore, StoredModel } from '../models/index.ts'
 import { createOutputParser } from '../prompts/index.ts'
+import type { PriorityClass } from './admission/index.ts'
 import type { EmbedBatcher } from './batching/index.ts'
 import type { AnswerRecord, LoadedModel, RouteListener, Router } from './contract.ts'
 import type { ConversationKeeper } from './conversations.ts'
 import { type Degraded, type DegradeOptions, degradations, mayDegrade } from './degrade.ts'
 import { embedInputs } from './embed.ts'
 import type { RetryBudget } from './health/index.ts'
+import type { Hedger } from './hedging/index.ts'
 import type { LoadWish, RequestTraits } from './lifecycle/index.ts'
 import { maxTokensOf, mergeOptions, samplingOf } from './options.ts'
-import type { Lease, Pool } from './pool.ts'
+import type { Lease, Pool } from './pool/index.ts'
 import { fitPrompt, imageTokens, type RenderedPrompt, renderRequest, thinkOf } from './render.ts'
 import { createRepeater, type Repeats } from './repeat.ts'
 import { checkCapabilities, createResolver, type ResolvedModel } from './resolve.ts'
 import { explainRoute, queueStatus, routeReport } from './route-report.ts'
 import { embedRouteOf, promptBlocks, type RouteKnowledge, routeOf } from './route-request.ts'
-import { type Generate, type Run, startRun } from './run.ts'
+import { type Generate, type Run, type RunHedge, startRun } from './run.ts'
 import { type StreamEnd, streamCompletion, streamFormattedThinking } from './stream.ts'
 
 export interface RouterOptions {
@@ -39,6 +41,8 @@ export interface RouterOptions {
   knowledge: RouteKnowledge
   retries: RetryBudget
   conversations?: ConversationKeeper
+  /** Absent: no second tries. */
+  hedger?: Hedger
   degrade: DegradeOptions
   repeats: Repeats
   embedBatcher: EmbedBatcher
@@ -50,7 +54,7 @@ export interface RouterOptions {
 }
 
 export function createRouter(options: RouterOptions): Router {
-  const { store, pool, wishOf, knowledge, conversations, clock } = options
+  const { store, pool, wishOf, knowledge, conversations, hedger, clock } = options
   const repeated = createRepeater(options.repeats)
   const resolve = createResolver(store, options.prefersGoTemplate)
   /** Under which name a loaded model was last asked for; several names may share its files. */
@@ -129,6 +133,16 @@ export function createRouter(options: RouterOptions): Router {
     }
   }
 
+  function hedgeOf(key: string, priority: PriorityClass): RunHedge | undefined {
+    if (!hedger) return undefined
+    hedger.arrived()
+    return {
+      delayMs: hedger.delayMs(key, priority) ?? Number.POSITIVE_INFINITY,
+      mayStart: (avoid) => pool.hasIdle(key, avoid) && hedger.start(),
+      observe: (ttftMs, cutOff) => hedger.observe(key, ttftMs, cutOff),
+    }
+  }
+
   /** Everything that is known of a request before an instance is chosen for it. */
   async function ask(request: InferenceRequest, model: ResolvedModel): Promise<Asked> {
     checkCapabilities(request, model)
@@ -149,6 +163,7 @@ export function createRouter(options: RouterOptions): Router {
     routed: RouteListener,
   ): Promise<Run> {
     options.retries.deposit(clock.now())
+    const hedge = hedgeOf(wish.key, traits.priority ?? 'default')
     let moves = 0
     return startRun({
       acquire: async (avoid) => {
@@ -168,12 +183,13 @@ export function createRouter(options: RouterOptions): Router {
       rescue: async (lease, { prompt, images }) => {
         const blocks = traits.route?.blocks
         if (!conversations || !blocks || images) return
-        conversations.note(lease.entryId, { prompt, blocks })
+        conversations.note(lease.entryId, { prompt, blocks }, lease.instance)
         await conversations.keep(lease.entryId, lease.instance)
       },
       moved: () => {
         moves++
       },
+      ...(hedge && { hedge }),
       retries: options.retries,
       clock,
       random: Math.random,

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { systemClock } from '../core/index.ts'
 import type { CompletionRequest, EngineEvent, EngineInstance } from '../engines/index.ts'
 import { DroverError } from '../inference/index.ts'
-import type { Lease, LeaseEnd } from './pool.ts'
+import type { Lease, LeaseEnd } from './pool/index.ts'
 import { type Run, type RunOptions, startRun } from './run.ts'
 
 /** The answer is a function of all tokens before, as a model's is at temperature 0. */

@@ -6,7 +6,8 @@ import type { Clock } from '../core/index.ts'
 import type { CompletionRequest, EngineDoneEvent, EngineEvent, EngineInstance } from '../engines/index.ts'
 import { asDroverError, DroverError, type ErrorCode, type Usage } from '../inference/index.ts'
 import type { RetryBudget } from './health/index.ts'
-import type { Lease, LeaseEnd } from './pool.ts'
+import { raceTries, type Try } from './hedge.ts'
+import type { Lease, LeaseEnd } from './pool/index.ts'
 
 export interface RunOptions {
   /** A slot on an instance that is none of these. */
@@ -19,10 +20,19 @@ export interface RunOptions {
   rescue(lease: Lease, completion: CompletionRequest): Promise<void>
   /** The answer goes on, or begins again, elsewhere. */
   moved(reason: DroverError): void
+  /** When a second try is made beside the first; absent: never. */
+  hedge?: RunHedge
   retries: RetryBudget
   clock: Clock
   random: () => number
   signal: AbortSignal
+}
+
+export interface RunHedge {
+  delayMs: number
+  /** Takes a second try from their share; false: there have been too many, or no other instance is idle. */
+  mayStart(avoid: ReadonlySet<number>): boolean
+  observe(ttftMs: number, cutOff: boolean): void
 }
 
 /** Continues prompts, by whichever instance; `stream.ts` needs no more. */
@@ -112,17 +122,49 @@ export async function startRun(options: RunOptions): Promise<Run> {
     }
   }
 
+  function tryOn(at: Lease, completion: CompletionRequest): Try {
+    const cancelled = new AbortController()
+    const signals = AbortSignal.any([signal, at.leaving, cancelled.signal])
+    const events = at.instance.generate(completion, signals)[Symbol.asyncIterator]()
+    return {
+      lease: at,
+      events,
+      cancel: () => {
+        cancelled.abort(new DroverError('cancelled', 'another instance was sooner'))
+        at.release({ outcome: 'withdrawn' })
+      },
+    }
+  }
+
+  /** Starts an answer; where it is late, and that is wished, on a second instance too. */
+  async function begin(at: Lease, completion: CompletionRequest, fresh: boolean): Promise<Try> {
+    const { hedge } = options
+    const first = tryOn(at, completion)
+    if (!hedge || !fresh) return first
+    const second = async () => {
+      const others = new Set([...avoid, at.entryId])
+      if (!hedge.mayStart(others)) return undefined
+      return tryOn(await options.acquire(others), completion)
+    }
+    const won = await raceTries(first, { ...hedge, second }, clock)
+    lease = won.lease
+    return won
+  }
+
   async function* generate(completion: CompletionRequest): AsyncGenerator<EngineEvent, void> {
     const journal: Journal = { tokens: [], text: '', before: 0, startedAtMs: clock.monotonicMs() }
     last = { prompt: completion.prompt, journal }
     for (;;) {
-      const at = lease
+      let at = lease
       let current = completion
       try {
         current = await continuation(completion, journal, at.instance)
         if (current.maxTokens <= 0) return yield finished(journal, clock.monotonicMs())
         await options.prepare(at, current)
-        for await (const event of at.instance.generate(current, AbortSignal.any([signal, at.leaving]))) {
+        const fresh = journal.before === 0 && journal.tokens.length === 0
+        const begun = await begin(at, current, fresh)
+        at = begun.lease
+        for await (const event of { [Symbol.asyncIterator]: () => begun.events }) {
           if (event.type === 'token') {
             if (event.tokens.length > 0 || event.text !== '') fruitless = 0
             note(journal, event, at, clock.monotonicMs())

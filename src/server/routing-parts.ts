@@ -10,6 +10,7 @@ import {
   createDispatcher,
   createEmbedBatcher,
   createHealthBook,
+  createHedger,
   createJoiner,
   createPredictor,
   createPrefixIndex,
@@ -39,7 +40,7 @@ export interface RoutingParts extends Pick<PoolOptions, 'dispatcher' | 'health' 
   /** What the router alone needs. */
   router: Pick<
     RouterOptions,
-    'knowledge' | 'retries' | 'degrade' | 'repeats' | 'embedBatcher' | 'answered' | 'conversations'
+    'knowledge' | 'retries' | 'hedger' | 'degrade' | 'repeats' | 'embedBatcher' | 'answered' | 'conversations'
   >
 }
 
@@ -86,6 +87,7 @@ export function createRoutingParts(
       knowledge: { tokens: createTokenEstimate(), predictor, salt: randomHex(16) },
       retries: createRetryBudget(),
       ...(conversations && { conversations }),
+      ...(config.hedge && { hedger: createHedger({ enabled: true }) }),
       degrade: {
         steps: config.degrade.filter((step) => step !== 'refuse'),
         fallbackModels: config.fallbackModels ?? {},

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
-import { createApi } from '../api/index.ts'
+import { createApi, createBatchExecutor } from '../api/index.ts'
 import { type Config, ollamaVersion } from '../config/index.ts'
 import { systemClock } from '../core/index.ts'
 import { asDroverError } from '../inference/index.ts'
@@ -15,7 +15,13 @@ import {
   removeUnused,
 } from '../models/index.ts'
 import type { Logger } from '../observability/index.ts'
-import type { Router } from '../routing/index.ts'
+import {
+  type Batches,
+  createBatches,
+  defaultBatchLimits,
+  type QueueStatus,
+  type Router,
+} from '../routing/index.ts'
 import { importDemoModel } from './demo.ts'
 import { runDirPath, sweepRunDirs } from './run-dir.ts'
 import { createWorker } from './worker.ts'
@@ -60,12 +66,20 @@ export async function startServer(
     const makeModel = createModelMaker({ store, registry, tools: createLlamaTools(toolFolders(config)) })
     const demoModel = demo ? (await importDemoModel(store)).displayName : undefined
     const { router, devices } = createWorker(config, store, runDir, log)
+    const batches = createBatches({
+      folder: join(config.droverHome, 'batches'),
+      limits: defaultBatchLimits,
+      freeSlots: () => idleSlots(router.queue()),
+      clock: systemClock,
+      log,
+    })
     const api = createApi({
       router,
       store,
       registry,
       makeModel,
       devices,
+      batches,
       version: ollamaVersion,
       log,
       config: {
@@ -75,7 +89,12 @@ export async function startServer(
       },
     })
     const address = await listen(api, config)
-    return { ...running(api, router, runDir), address, ...(demoModel !== undefined && { demoModel }) }
+    batches.run(createBatchExecutor(api))
+    return {
+      ...running(api, router, batches, runDir),
+      address,
+      ...(demoModel !== undefined && { demoModel }),
+    }
   } catch (error) {
     await rm(runDir, { recursive: true, force: true })
     throw error
@@ -120,19 +139,30 @@ async function lastWords(api: FastifyInstance): Promise<void> {
   systemClock.after(lastWordsMs, () => api.server.closeAllConnections())
 }
 
+/** Slots that nobody uses and nobody waits for; one where nothing is loaded yet. */
+function idleSlots({ waiting, instances }: QueueStatus): number {
+  if (waiting > 0) return 0
+  if (instances.length === 0) return 1
+  const ready = instances.filter(({ state }) => state === 'ready')
+  return ready.reduce((sum, { slots, running }) => sum + slots - running, 0)
+}
+
 function running(
   api: FastifyInstance,
   router: Router,
+  batches: Batches,
   runDir: string,
 ): Pick<RunningServer, 'close' | 'closed'> {
   const { promise: closed, resolve } = Promise.withResolvers<void>()
   let closing: Promise<unknown> | undefined
   const close = async ({ drainMs }: { drainMs: number }) => {
+    // Batches go on after the next start: nobody waits for them now.
+    const paused = batches.close()
     const hurried = router.close({ drainMs })
     if (closing) return void (await Promise.all([hurried, closing]))
     // The port refuses newcomers from here on; those within may end.
     const stopped = api.close()
-    closing = hurried
+    closing = Promise.all([hurried, paused])
       .then(() => lastWords(api))
       .then(() => stopped)
       .then(() => rm(runDir, { recursive: true, force: true }))

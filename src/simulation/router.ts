@@ -91,14 +91,16 @@ interface Known {
 }
 
 /** No instance takes more than so many times the mean number of requests (KubeAI's bounded load). */
-const loadBound = 1.25
+const loadBound = 2
+/** A match below this part of the prompt is none. */
+const leastMatch = 0.1
 
 /**
  * A router that sees into every cache, and knows besides which prompts are on their way into one: of the instances
  * whose requests are within `loadBound` of the mean it takes the longest match, the least requests among equals.
  * Without the bound every prompt of a trace whose prompts all begin alike would go to one instance.
  */
-export function omniscientRouter(bound = loadBound): SimulatedRouter {
+export function omniscientRouter(bound = loadBound, least = leastMatch): SimulatedRouter {
   const instances = new Map<number, Known>()
   const placeOf = new Map<number, number>()
   return {
@@ -119,7 +121,8 @@ export function omniscientRouter(bound = loadBound): SimulatedRouter {
       let best: { known: Known; blocks: number } | undefined
       for (const known of able) {
         if (known.coming.size > most) continue
-        const blocks = longestMatch(known, hashes)
+        const found = longestMatch(known, hashes)
+        const blocks = found < least * hashes.length ? 0 : found
         const fewer = known.coming.size < (best?.known.coming.size ?? 0)
         if (!best || blocks > best.blocks || (blocks === best.blocks && fewer)) best = { known, blocks }
       }

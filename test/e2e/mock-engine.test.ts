@@ -116,7 +116,7 @@ describe('the clients that people use', () => {
     gone.abort()
     await expect(response.text()).rejects.toThrow(/abort/)
     await expect
-      .poll(() => mock.stats(), { timeout: 300, interval: 10 })
+      .poll(() => mock.stats(), { timeout: 1_000, interval: 10 })
       .toMatchObject({
         running: 0,
         abortedClients: before.abortedClients + 1,
@@ -315,7 +315,7 @@ describe('drover mock-engine', () => {
       startMockEngine(...card, '--decode-ms', '60', '--slots', '2'),
     ])
     const timed = async (engine: MockProcess) => {
-      const answer = await engine.post('/completion', { prompt, n_predict: 12, ignore_eos: true })
+      const answer = await engine.post('/completion', { prompt, n_predict: 30, ignore_eos: true })
       const { timings } = (await answer.json()) as { timings: { predicted_per_token_ms: number } }
       return timings.predicted_per_token_ms
     }

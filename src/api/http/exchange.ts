@@ -78,6 +78,9 @@ export function announceRoute(exchange: Exchange, route: RouteReport): void {
   exchange.setHeader('X-Drover-Route', route.reason)
   exchange.setHeader('X-Drover-Queue-Position', route.queuePosition)
   exchange.setHeader('X-Drover-Queue-Ms', route.queuedMs)
+  if (route.queueEstimateMs !== undefined) {
+    exchange.setHeader('X-Drover-Queue-Estimate-Ms', route.queueEstimateMs)
+  }
   if (route.moves > 0) exchange.setHeader('X-Drover-Moves', route.moves)
   if (route.degraded !== undefined) exchange.setHeader('X-Drover-Degraded', route.degraded)
 }

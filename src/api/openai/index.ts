@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { ApiContext, Handler } from '../context.ts'
 import { replyWithError } from '../http/index.ts'
+import { heedActors } from '../tenant.ts'
 import { batchRoutes } from './batches/index.ts'
 import { chatCompletions, completions } from './completions.ts'
 import { embeddings } from './embeddings.ts'
@@ -25,4 +26,5 @@ export function openAiRoutes(app: FastifyInstance, context: ApiContext): void {
   route('GET', '/v1/models', models)
   route('GET', '/v1/models/:model', model)
   batchRoutes(app, context)
+  heedActors(app)
 }

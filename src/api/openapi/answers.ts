@@ -199,6 +199,16 @@ export const droverAnswers = {
   queue: object({
     waiting: integer,
     byModel: list(object({ model: string, waiting: integer, byClass: dictionary, oldestMs: number })),
+    requests: list(
+      object({
+        model: string,
+        position: integer,
+        tenant: string,
+        priority: string,
+        waitedMs: number,
+        'estimateMs?': number,
+      }),
+    ),
     tenants: list(object({ tenant: string, waiting: integer, servedTokens: number, weight: number })),
     instances: list(
       object({

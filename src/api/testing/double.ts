@@ -8,7 +8,7 @@ import type {
 } from '../../inference/index.ts'
 import { DroverError } from '../../inference/index.ts'
 import type { ModelDescription, ModelMaker, ModelStore, Registry, StoredModel } from '../../models/index.ts'
-import type { Explanation, LoadedModel, Router } from '../../routing/index.ts'
+import type { Batches, Explanation, LoadedModel, Router } from '../../routing/index.ts'
 import { type ApiConfig, createApi, type DeviceStatus } from '../index.ts'
 
 /** What the scripted router answers with: events, or a function that makes them. */
@@ -160,6 +160,7 @@ export function testApi(
     store?: Partial<ModelStore>
     registry?: Partial<Registry>
     makeModel?: ModelMaker
+    batches?: Batches
     config?: Partial<ApiConfig>
   } = {},
 ) {
@@ -191,7 +192,7 @@ export function testApi(
     loaded: () => options.loaded ?? [],
     restart: async () => 1,
     explain: async () => explanation,
-    queue: () => ({ waiting: 0, byModel: [], tenants: [], instances: [], predictions: [] }),
+    queue: () => ({ waiting: 0, byModel: [], requests: [], tenants: [], instances: [], predictions: [] }),
     drain: (instanceId) => instanceId === 7,
     close: async () => undefined,
   }
@@ -203,6 +204,7 @@ export function testApi(
     store: { ...store, ...options.store },
     registry: { pull: noProgress, push: noProgress, ...options.registry },
     makeModel: options.makeModel ?? noProgress,
+    ...(options.batches && { batches: options.batches }),
     devices: { report: async () => ({ devices: [cpu], links: [], problems: [] }) },
     version: '0.33.0',
     log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },

@@ -15,6 +15,7 @@ import { type ServerClient, ServerError, type ServerStream } from './client.ts'
 import { completionBody, type ModelFacts, toDroverError, withoutBos } from './completion.ts'
 import { decodeEmbedding } from './embedding.ts'
 import { createFormatContinuation } from './format.ts'
+import { createTokenFinder } from './sampled-tokens.ts'
 import { createSessionStore } from './sessions.ts'
 import { createSlotTable, type Slot } from './slot-table.ts'
 import { translate } from './translate.ts'
@@ -49,6 +50,7 @@ export function createInstance(server: RunningServer): EngineInstance {
   const queue = createSlotQueue(server.slots)
   const table = createSlotTable(server.slots)
   const formats = createFormatContinuation(client)
+  const finder = createTokenFinder(client, spec.modelPath)
   let closing: Promise<void> | undefined
   let killed: string | undefined
   let hurry: (() => void) | undefined
@@ -135,7 +137,7 @@ export function createInstance(server: RunningServer): EngineInstance {
       busy = true
       stream = client.stream('/completion', await formats.bodyOf(request, body, signal))
       signal.throwIfAborted()
-      for await (const event of translate(client, stream, request, signal)) {
+      for await (const event of translate(client, finder, stream, request, signal)) {
         answer ??= ''
         if (event.type === 'token') answer += event.text
         if (event.type === 'done') busy = false

@@ -2,17 +2,22 @@ import type { Logprob } from '../../inference/index.ts'
 import type { CompletionRequest, EngineEvent } from '../contract.ts'
 import { errorFrom, type ServerClient, type ServerEvent, type ServerStream } from './client.ts'
 import { type TokenData, toDone, toLogprobs, toProgress } from './completion.ts'
+import type { TokenFinder } from './sampled-tokens.ts'
 
-/** The server's events as the engine's. Text and its tokens come together, once their characters are whole. */
+/**
+ * The server's events as the engine's. Text and its tokens come together, once their characters are whole and no stop
+ * string may have begun in them: the server holds back all of such text, and forgets the tokens of parts of characters.
+ */
 export async function* translate(
   client: ServerClient,
+  finder: TokenFinder,
   stream: ServerStream,
   request: CompletionRequest,
   signal: AbortSignal,
 ): AsyncGenerator<EngineEvent> {
-  let tokens: number[] = []
+  let told: (number | undefined)[] = []
   let logprobs: Logprob[] = []
-  let missing = 0
+  let gaps = false
   let predicted = 0
   for (let events = await stream.next(); events; events = await stream.next()) {
     for (const event of events) {
@@ -21,9 +26,9 @@ export async function* translate(
       if (failure) throw failure
       if (event['stop'] === true) {
         // Only a possible stop string makes the server hold text back.
-        const holds = request.stop.length > 0 && missing === 0
-        const last = await unsentText(client, event, holds ? tokens : [])
-        if (last) yield { type: 'token', text: last, tokens, ...(logprobs.length && { logprobs }) }
+        const tokens = request.stop.length > 0 && !gaps ? (told as number[]) : []
+        const text = await unsentText(client, event, tokens)
+        if (text) yield { type: 'token', text, tokens, ...(logprobs.length && { logprobs }) }
         yield toDone(event)
         return
       }
@@ -32,19 +37,28 @@ export async function* translate(
         yield progress
         continue
       }
-      const data = event as unknown as TokenData
-      tokens.push(...data.tokens)
-      missing += data.tokens_predicted - predicted - data.tokens.length
-      predicted = data.tokens_predicted
-      if (request.topLogprobs !== undefined && data.completion_probabilities) {
-        logprobs.push(...toLogprobs(data.completion_probabilities, request.topLogprobs))
+      const { content, tokens, tokens_predicted, completion_probabilities } = event as unknown as TokenData
+      for (let gap = tokens_predicted - predicted - tokens.length; gap > 0; gap--) {
+        told.push(undefined)
+        gaps = true
       }
-      if (data.content === '') continue
-      if (missing > 0) tokens = await tokensOf(client, data.content, tokens.length + missing)
-      yield { type: 'token', text: data.content, tokens, ...(logprobs.length && { logprobs }) }
-      tokens = []
+      told.push(...tokens)
+      predicted = tokens_predicted
+      if (request.topLogprobs !== undefined && completion_probabilities) {
+        logprobs.push(...toLogprobs(completion_probabilities, request.topLogprobs))
+      }
+      if (content === '') continue
+      const sampled = gaps ? await finder.find(content, told) : { tokens: told as number[], guessed: false }
+      yield {
+        type: 'token',
+        text: content,
+        tokens: sampled.tokens,
+        ...(sampled.guessed && { guessed: true }),
+        ...(logprobs.length && { logprobs }),
+      }
+      told = []
       logprobs = []
-      missing = 0
+      gaps = false
     }
   }
   throw new Error('the server ended the answer before its last event')
@@ -65,15 +79,4 @@ async function unsentText(
   const text = ((await client.json('POST', '/detokenize', { tokens })) as { content: string }).content
   // What is left of a character that the limit cut comes out as replacement characters.
   return text.replace(/\uFFFD+$/, '')
-}
-
-/**
- * The tokens of a text of which the server told only the last (it drops those of incomplete characters). They
- * are the tokenizer's own, which for a character from several byte tokens are the sampled ones.
- */
-async function tokensOf(client: ServerClient, text: string, expected: number): Promise<number[]> {
-  const body = { content: text, add_special: false, parse_special: false }
-  const { tokens } = (await client.json('POST', '/tokenize', body)) as { tokens: number[] }
-  // SentencePiece vocabularies put a space before every text.
-  return tokens.length === expected + 1 ? tokens.slice(1) : tokens
 }

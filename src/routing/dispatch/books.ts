@@ -96,6 +96,21 @@ export function decodeStepMs(rates: Rates, batch: number): number {
   return rates.decodeBaseMs + rates.decodePerRequestMs * Math.max(1, batch)
 }
 
+/** Until each of its running requests will probably have ended. */
+export function remainingMs(
+  booked: BookedInstance,
+  rates: Rates,
+  predictor: Predictor,
+  nowMs: number,
+): number[] {
+  const stepMs = decodeStepMs(rates, booked.runs.size)
+  const backlogMs = (backlogTokens(booked, rates, nowMs) / rates.prefillTokensPerS) * 1000
+  return [...booked.runs.values()].map((run) => {
+    const left = predictor.remainingTokens(run.request.shape, run.outputTokens) * stepMs
+    return run.firstTokenMs === undefined ? backlogMs + left : left
+  })
+}
+
 /** Until the first of its running requests has ended; 0 where a slot is free. */
 export function slotWaitMs(
   booked: BookedInstance,
@@ -104,14 +119,7 @@ export function slotWaitMs(
   nowMs: number,
 ): number {
   if (booked.runs.size < booked.info.slots) return 0
-  const stepMs = decodeStepMs(rates, booked.runs.size)
-  const backlogMs = (backlogTokens(booked, rates, nowMs) / rates.prefillTokensPerS) * 1000
-  let soonest = Number.POSITIVE_INFINITY
-  for (const run of booked.runs.values()) {
-    const left = predictor.remainingTokens(run.request.shape, run.outputTokens) * stepMs
-    soonest = Math.min(soonest, run.firstTokenMs === undefined ? backlogMs + left : left)
-  }
-  return soonest
+  return Math.min(...remainingMs(booked, rates, predictor, nowMs))
 }
 
 /** What one request needs to know of it. */

@@ -53,6 +53,15 @@ export interface RunEnd {
   blocks?: PrefixBlocks
 }
 
+/** What those who wait for a model can reckon with. */
+export interface Service {
+  slots: number
+  /** Milliseconds until each running request will probably end. */
+  runningMs: number[]
+  /** How long a request takes in its slot. */
+  meanServiceMs: number
+}
+
 /**
  * Decides where requests go, and keeps the books that decisions rest on: what each instance runs, holds in its cache,
  * and how fast it is. Synchronous, no I/O, no clock of its own: the server and the simulator drive the same code.
@@ -66,6 +75,8 @@ export interface Dispatcher {
   decide(request: DispatchRequest, options: DecideOptions): Decision
   /** The request runs there now, by this decision. */
   started(request: DispatchRequest, instanceId: number, decision: Decision, nowMs: number): void
+  /** Of all instances of a key together; undefined where none runs. Costs as much as there are running requests. */
+  serviceOf(key: string, nowMs: number): Service | undefined
   firstToken(requestId: number, nowMs: number): void
   tokens(requestId: number, count: number): void
   /** Nothing happens for a request that does not run: its instance may have ended first. */

@@ -12,6 +12,7 @@ import {
   endPrefill,
   endRun,
   type Run,
+  remainingMs,
   workOf,
 } from './books.ts'
 import type {
@@ -21,6 +22,7 @@ import type {
   DispatchInstance,
   DispatchRequest,
   RunEnd,
+  Service,
 } from './contract.ts'
 
 export interface DispatcherParts {
@@ -223,6 +225,20 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     groups.get(booked.info.key)?.heap.moved(booked)
   }
 
+  function serviceOf(key: string, nowMs: number): Service | undefined {
+    const group = groups.get(key)
+    if (!group) return undefined
+    const runningMs: number[] = []
+    let slots = 0
+    let predictedMs = 0
+    for (const booked of group.booked) {
+      slots += booked.info.slots
+      runningMs.push(...remainingMs(booked, predictor.rates(booked.of), predictor, nowMs))
+      for (const { predicted } of booked.runs.values()) predictedMs += predicted.finishMs
+    }
+    return { slots, runningMs, meanServiceMs: runningMs.length === 0 ? 0 : predictedMs / runningMs.length }
+  }
+
   function firstToken(requestId: number, nowMs: number): void {
     const run = runs.get(requestId)
     if (!run || run.firstTokenMs !== undefined) return
@@ -288,7 +304,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     prefix.insert(booked.info.id, blocks, nowMs)
   }
 
-  return { add, loaded, remove, decide, started, firstToken, tokens, ended }
+  return { add, loaded, remove, decide, started, serviceOf, firstToken, tokens, ended }
 }
 
 function sessionKey({ tenant, session, key }: DispatchRequest): string {

@@ -21,7 +21,8 @@ export const tuning = {
    * pushes out as much of somebody's cache, and `othersPerWaiting` more for each request that waits for its prompt (the
    * mean over the candidates). Queueing theory has `1 / (1 - load)` for the second: 2 at half load, 5 at eight tenths.
    * `othersMost` bounds the sum, so that a burst does not tie everything to one holder. Half or twice these figures
-   * change the time to first token by a few hundredths: a fleet needs no tuning of its own.
+   * change the time to first token by a hundredth or two, so a fleet needs no tuning of its own; less than these, and
+   * caches find less than 95 in 100 of what one cache with the memory of all would find.
    */
   othersIdle: 3,
   othersPerWaiting: 3,

@@ -15,8 +15,9 @@ const siblingAfter = 8
 const ownOrder = 9
 const wholeOrder = 11
 const listed = 13
-/** A float: the last two words. */
-const usedMs = 7
+const fields = 14
+/** A float, after those words. */
+const usedMs = fields / 2
 
 /** Both ends of a list of holdings by their last use; 0 where it is empty. */
 export interface Order {
@@ -85,7 +86,7 @@ export function createHoldings(cells: Cells, runs: Runs, owners: readonly (Owner
 
   function create(run: number, { place }: Owner): number {
     const holding = cells.take()
-    words.fill(0, holding * cellWords, (holding + 1) * cellWords)
+    words.fill(0, holding * cellWords, holding * cellWords + fields)
     set(holding, runOf, run)
     set(holding, ownerOf, place)
     const bucket = bucketOf(run, place)

@@ -45,17 +45,29 @@ export function createPrefixIndex({ budgetBytes, maxAgeMs }: PrefixIndexOptions)
     return owner
   }
 
-  /** Follows the prompt along the blocks that anybody holds, and returns the number of runs. */
-  function walk(hashes: readonly number[]): number {
+  /** Follows the first `to` blocks along what anybody holds, and returns the number of runs. */
+  function walk(hashes: readonly number[], to: number): number {
     let depth = 0
-    for (let at = 0; at < hashes.length; depth++) {
+    for (let at = 0; at < to; depth++) {
       const run = runs.find(hashes[at] as number)
       if (run === 0) break
-      at += runs.shared(run, hashes, at, hashes.length)
+      at += runs.shared(run, hashes, at, to)
       path[depth] = run
       reach[depth] = at
     }
     return depth
+  }
+
+  /** How many of the runs walked along this owner holds: who holds one holds those before it, so by halving. */
+  function heldDepth(owner: Owner, depth: number): number {
+    let held = 0
+    let beyond = depth
+    while (held < beyond) {
+      const middle = (held + beyond) >> 1
+      if (holdings.find(path[middle] as number, owner) === 0) beyond = middle
+      else held = middle + 1
+    }
+    return held
   }
 
   function count(owner: Owner, blocks: number): void {
@@ -129,30 +141,26 @@ export function createPrefixIndex({ budgetBytes, maxAgeMs }: PrefixIndexOptions)
     }
   }
 
-  /** Marks as used the first blocks, up to `to`, as far as the instance holds them. */
+  /** Marks as used the first blocks, up to `to`, as far as the owner holds them; returns how far, and what ends there. */
   function touch(owner: Owner, hashes: readonly number[], to: number, nowMs: number) {
-    let at = 0
-    let end = 0
-    while (at < to) {
-      const run = runs.find(hashes[at] as number)
-      const holding = run && holdings.find(run, owner)
-      if (holding === 0) break
-      const same = runs.shared(run, hashes, at, to)
-      end = holding
+    for (;;) {
+      const held = heldDepth(owner, walk(hashes, to))
+      if (held === 0) return { at: 0, end: 0 }
+      const at = reach[held - 1] as number
+      let run = path[held - 1] as number
+      const same = at - (reach[held - 2] ?? 0)
       if (same < runs.length(run)) {
         if (cells.free() <= runs.holders(run)) {
-          // Whatever makes room may cost what has been walked along.
+          // What makes room may be what has been walked along.
           makeRoom(runs.holders(run) + 1, 0)
-          at = 0
-          end = 0
           continue
         }
-        end = holdings.find(cut(run, same), owner)
+        run = cut(run, same)
       }
-      at += same
+      const end = holdings.find(run, owner)
+      holdings.touch(end, nowMs)
+      return { at, end }
     }
-    if (end !== 0) holdings.touch(end, nowMs)
-    return { at, end }
   }
 
   /** Appends blocks to the run of this holding, where nobody else holds or continues it; returns how many. */
@@ -203,7 +211,7 @@ export function createPrefixIndex({ budgetBytes, maxAgeMs }: PrefixIndexOptions)
       moveClock(nowMs)
       const found: PrefixMatch[] = []
       matches++
-      for (let at = walk(hashes) - 1; at >= 0 && found.length < limit; at--) {
+      for (let at = walk(hashes, hashes.length) - 1; at >= 0 && found.length < limit; at--) {
         const run = path[at] as number
         const blocks = reach[at] as number
         // All found so far hold this run too: it comes before theirs.
@@ -222,14 +230,7 @@ export function createPrefixIndex({ budgetBytes, maxAgeMs }: PrefixIndexOptions)
       moveClock(nowMs)
       const owner = instances.get(instance)
       if (!owner) return 0
-      // Who holds a run holds those before it, so the deepest is found by halving.
-      let held = 0
-      let beyond = walk(hashes)
-      while (held < beyond) {
-        const middle = (held + beyond) >> 1
-        if (holdings.find(path[middle] as number, owner) === 0) beyond = middle
-        else held = middle + 1
-      }
+      const held = heldDepth(owner, walk(hashes, hashes.length))
       return held === 0 ? 0 : (reach[held - 1] as number)
     },
     insert(instance, { hashes }, nowMs) {

@@ -8,8 +8,8 @@ const instances = range(0, 4)
 /** Prompts that share beginnings and part anywhere: each turns once from one run of contents to another. */
 const prompt = fc
   .record({
-    common: fc.integer({ min: 0, max: 20 }),
-    own: fc.integer({ min: 0, max: 20 }),
+    common: fc.integer({ min: 0, max: 50 }),
+    own: fc.integer({ min: 0, max: 50 }),
     branch: fc.integer({ min: 0, max: 3 }),
   })
   .map(({ common, own, branch }) =>
@@ -21,11 +21,11 @@ const operation = fc.oneof(
   { weight: 6, arbitrary: fc.record({ type: fc.constant('insert' as const), instance, prompt }) },
   {
     weight: 2,
-    arbitrary: fc.record({ type: fc.constant('correct' as const), instance, prompt, blocks: fc.nat(40) }),
+    arbitrary: fc.record({ type: fc.constant('correct' as const), instance, prompt, blocks: fc.nat(100) }),
   },
   {
     weight: 1,
-    arbitrary: fc.record({ type: fc.constant('setCapacity' as const), instance, blocks: fc.nat(60) }),
+    arbitrary: fc.record({ type: fc.constant('setCapacity' as const), instance, blocks: fc.nat(150) }),
   },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('forget' as const), instance }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('wait' as const), ms: fc.nat(600) }) },
@@ -66,7 +66,7 @@ function play(
     nowMs += step.type === 'wait' ? step.ms : 1
     reference.expire(nowMs)
     apply(index, reference, step, nowMs)
-    check('prompt' in step ? step.prompt : promptOf(range(0, 20)), nowMs)
+    check('prompt' in step ? step.prompt : promptOf(range(0, 50)), nowMs)
   }
   return nowMs
 }
@@ -74,7 +74,7 @@ function play(
 it('knows exactly what a plain table of last uses knows, while the budget suffices', () => {
   fc.assert(
     fc.property(fc.array(operation, { maxLength: 30 }), (steps) => {
-      const index = createPrefixIndex({ budgetBytes: 100_000, maxAgeMs: 1000 })
+      const index = createPrefixIndex({ budgetBytes: 400_000, maxAgeMs: 1000 })
       const reference = createReference(1000)
       play(steps, index, reference, (asked, nowMs) => {
         const found = index.match(asked, nowMs)
@@ -93,7 +93,7 @@ it('knows exactly what a plain table of last uses knows, while the budget suffic
 it('finds the longest first, however few are asked for', () => {
   fc.assert(
     fc.property(fc.array(operation, { maxLength: 30 }), fc.nat(5), (steps, limit) => {
-      const index = createPrefixIndex({ budgetBytes: 100_000, maxAgeMs: 1000 })
+      const index = createPrefixIndex({ budgetBytes: 400_000, maxAgeMs: 1000 })
       const reference = createReference(1000)
       play(steps, index, reference, (asked, nowMs) => {
         const few = index.match(asked, nowMs, limit)
@@ -114,7 +114,7 @@ it('keeps to its budget, claims nothing that nobody was sent, and leaves nothing
   fc.assert(
     fc.property(
       fc.array(operation, { maxLength: 30 }),
-      fc.integer({ min: 1200, max: 6000 }),
+      fc.integer({ min: 2200, max: 12_000 }),
       (steps, budgetBytes) => {
         const index = createPrefixIndex({ budgetBytes, maxAgeMs: 1000 })
         const everything = createReference(1000)
@@ -144,7 +144,7 @@ it('survives hashes that are no chain, as a collision makes them', () => {
     maxLength: 20,
   })
   fc.assert(
-    fc.property(steps, fc.integer({ min: 1200, max: 4000 }), (sequence, budgetBytes) => {
+    fc.property(steps, fc.integer({ min: 2200, max: 8000 }), (sequence, budgetBytes) => {
       const index = createPrefixIndex({ budgetBytes, maxAgeMs: Number.POSITIVE_INFINITY })
       for (const [at, { instance, hashes, blocks, correct }] of sequence.entries()) {
         const asked = { hashes, blockTokens: 16, promptTokens: hashes.length * 16 }

@@ -1,11 +1,13 @@
 import { type Cells, cellFloats, cellWords } from './cells.ts'
 
-/** Words of a run's cell; its hashes follow. */
+/** Words of a run's cell. */
 const length = 0
 const holders = 1
 const firstHolder = 2
 const chain = 3
-const firstHash = 2
+/** Floats after those: the last block's hash once more, so that following a whole run takes one look, and all hashes. */
+const lastHash = 2
+const firstHash = 3
 
 /** Blocks that one run may have. */
 const runBlocks = cellFloats - firstHash
@@ -63,6 +65,11 @@ export function createRuns({ words, floats, take, give, tableLength }: Cells): R
     words[before * cellWords + chain] = next
   }
 
+  function setLength(run: number, blocks: number): void {
+    words[run * cellWords + length] = blocks
+    floats[run * cellFloats + lastHash] = hashAt(run, blocks - 1)
+  }
+
   function create(): number {
     const run = take()
     words[run * cellWords + length] = 0
@@ -76,7 +83,7 @@ export function createRuns({ words, floats, take, give, tableLength }: Cells): R
     const count = Math.min(runBlocks - before, to - from)
     const base = run * cellFloats + firstHash + before
     for (let at = 0; at < count; at++) floats[base + at] = hashes[from + at] as number
-    words[run * cellWords + length] = before + count
+    setLength(run, before + count)
     return count
   }
 
@@ -98,22 +105,20 @@ export function createRuns({ words, floats, take, give, tableLength }: Cells): R
     },
     length: (run) => get(run, length),
     shared(run, hashes, from, to) {
-      // Most runs are full. Said as a condition, not as a number read from memory, it lets a CPU guess it and look for the
-      // next run while this one is still on its way from memory.
-      const last = runBlocks - 1
-      if (get(run, length) === runBlocks && from + last < to && hashAt(run, last) === hashes[from + last])
+      // Hashes are chained: where the last is the same, all are. Most runs are full; said as a condition, not as a
+      // number read from memory, it lets a CPU look for the next run while this one is still on its way.
+      const blocks = get(run, length)
+      const last = floats[run * cellFloats + lastHash]
+      if (blocks === runBlocks && from + runBlocks <= to && hashes[from + runBlocks - 1] === last)
         return runBlocks
-      const most = Math.min(get(run, length), to - from)
-      // Hashes are chained: where the last is the same, all are.
+      const most = Math.min(blocks, to - from)
       if (hashAt(run, most - 1) === hashes[from + most - 1]) return most
       let same = 1
       while (hashAt(run, same) === hashes[from + same]) same++
       return same
     },
     grow,
-    shorten(run, keep) {
-      words[run * cellWords + length] = keep
-    },
+    shorten: setLength,
     cut(run, keep) {
       const head = create()
       unlink(run)
@@ -121,8 +126,8 @@ export function createRuns({ words, floats, take, give, tableLength }: Cells): R
       const rest = get(run, length) - keep
       floats.copyWithin(head * cellFloats + firstHash, from, from + keep)
       floats.copyWithin(from, from + keep, from + keep + rest)
-      words[head * cellWords + length] = keep
-      words[run * cellWords + length] = rest
+      setLength(head, keep)
+      setLength(run, rest)
       link(head)
       link(run)
       return head

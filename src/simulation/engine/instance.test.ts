@@ -196,5 +196,5 @@ function drive(of: EngineModel, arrivals: readonly Arrival[], eachToken: boolean
   events.push(...runAll(instance))
   const families = [0, 1, 2, 3, 4].map((family) => instance.cachedBlocks(chain(family, 100)))
   const left = { families, kv: instance.kvUse(), running: instance.running(), waiting: instance.waiting() }
-  return { events: events.filter(({ type }) => type !== 'tokens'), left }
+  return { events: events.filter(({ type }) => type !== 'tokens' && type !== 'prefilled'), left }
 }

@@ -1,6 +1,6 @@
 import { StringDecoder } from 'node:string_decoder'
 import { wordsAfter } from './text.ts'
-import { bytesOf, byteToken, tokenize } from './tokenizer.ts'
+import { bytesOf } from './tokenizer.ts'
 
 /** What is asked of the mock's model. */
 export interface AnswerOptions {
@@ -59,20 +59,7 @@ export function answerTo(prompt: readonly number[], { maxTokens, stop, ...how }:
 }
 
 function* tokensAfter(text: Buffer, how: { seed: number; meanTokens: number }): Generator<number> {
-  for (const word of wordsAfter(text, how)) {
-    const written = word.toString('utf8')
-    // The rest of a character that was cut is no text of its own.
-    if (Buffer.from(written).equals(word)) yield* tokenize(written)
-    else yield* restTokens(word)
-  }
-}
-
-/** Bytes up to the next whole character, then what follows them. */
-function* restTokens(bytes: Buffer): Generator<number> {
-  const whole = bytes.findIndex((byte) => (byte & 0xc0) !== 0x80)
-  const start = whole < 0 ? bytes.length : whole
-  for (const byte of bytes.subarray(0, start)) yield byteToken(byte)
-  if (start < bytes.length) yield* tokenize(bytes.toString('utf8', start))
+  for (const { tokens } of wordsAfter(text, how)) yield* tokens
 }
 
 function joined(a: Piece, b: Piece): Piece {

@@ -1,13 +1,21 @@
+import { byteToken, tokenize } from './tokenizer.ts'
 import { commonWords, longWords } from './vocabulary.ts'
 
-/**
- * The mock's "model". Each word of an answer is chosen by a hash of everything before it, prompt and answer alike, and
- * of the seed: the same text so far goes on in the same way on every mock engine, whether it comes as text or as
- * tokens, and wherever it was cut, in the middle of a word too.
- */
-const words = [...commonWords, ...longWords].map((word) => Buffer.from(` ${word}`))
-const fullStop = 0x2e
-const comma = 0x2c
+/** A word of an answer, with the space before it. */
+export interface Word {
+  bytes: Buffer
+  tokens: readonly number[]
+  /** It has a full stop, after which an answer may end. */
+  endsSentence: boolean
+}
+
+function wordOf(text: string): Word {
+  return { bytes: Buffer.from(text), tokens: tokenize(text), endsSentence: text.endsWith('.') }
+}
+
+const words = [...commonWords, ...longWords]
+const plain = words.map((word) => wordOf(` ${word}`))
+const signed = ['.', ','].map((sign) => words.map((word) => wordOf(` ${word}${sign}`)))
 const space = 0x20
 /** Of so many words one ends a sentence, and one has a comma. */
 const wordsPerSentence = 12
@@ -50,12 +58,19 @@ function mixed(hash: number, seed: number): number {
   return (mix ^ (mix >>> 16)) >>> 0
 }
 
-function wordAfter(hash: number, seed: number): Buffer {
+function wordAfter(hash: number, seed: number): Word {
   const mix = mixed(hash, seed)
-  const word = words[mix % words.length] as Buffer
   const sign = Math.floor(mix / words.length) % wordsPerSentence
-  if (sign > 1) return word
-  return Buffer.concat([word, Buffer.from([sign === 0 ? fullStop : comma])])
+  return (signed[sign] ?? plain)[mix % words.length] as Word
+}
+
+/** What is left of a word after its first bytes, which may end within a character. */
+function restOf({ bytes, endsSentence }: Word, from: number): Word {
+  const rest = bytes.subarray(from)
+  const whole = rest.findIndex((byte) => (byte & 0xc0) !== 0x80)
+  const cut = whole < 0 ? rest.length : whole
+  const tokens = [...rest.subarray(0, cut)].map(byteToken)
+  return { bytes: rest, tokens: [...tokens, ...tokenize(rest.toString('utf8', cut))], endsSentence }
 }
 
 export interface TextOptions {
@@ -65,26 +80,28 @@ export interface TextOptions {
 }
 
 /**
- * What follows a text, word by word (the first may be the rest of one), without an end where `meanTokens` is Infinity.
- * An answer ends after a full stop only, and only after one that the mock itself has written.
+ * The mock's "model": what follows a text, word by word (the first may be the rest of one). Each word is chosen by a hash
+ * of everything before it, prompt and answer alike, and of the seed: the same text so far goes on in the same way on
+ * every mock engine, whether it comes as text or as tokens, and wherever it was cut, in the middle of a word too. An
+ * answer ends after a full stop only, and only after one that the mock itself has written.
  */
-export function* wordsAfter(text: Buffer, { seed, meanTokens }: TextOptions): Generator<Buffer> {
+export function* wordsAfter(text: Buffer, { seed, meanTokens }: TextOptions): Generator<Word> {
   const sentences = Math.max(1, Math.round(meanTokens / (wordsPerSentence * tokensPerWord)))
-  const ends = (hash: number) =>
-    meanTokens !== Number.POSITIVE_INFINITY && mixed(~hash, seed) % sentences === 0
   const { wordHash, word, hash: textHash } = positionOf(text)
   let hash = textHash
-  const expected = wordAfter(wordHash, seed)
-  if (word.length > 0 && expected.subarray(0, word.length).equals(word)) {
-    const rest = expected.subarray(word.length)
-    if (rest.length > 0) yield rest
-    hash = hashOf(rest, hash)
-    if (expected.at(-1) === fullStop && ends(hash)) return
+  const ends = ({ endsSentence }: Word) =>
+    endsSentence && meanTokens !== Number.POSITIVE_INFINITY && mixed(~hash, seed) % sentences === 0
+  const begun = wordAfter(wordHash, seed)
+  if (word.length > 0 && begun.bytes.subarray(0, word.length).equals(word)) {
+    const rest = restOf(begun, word.length)
+    if (rest.tokens.length > 0) yield rest
+    hash = hashOf(rest.bytes, hash)
+    if (ends(rest)) return
   }
   for (;;) {
     const next = wordAfter(hash, seed)
     yield next
-    hash = hashOf(next, hash)
-    if (next.at(-1) === fullStop && ends(hash)) return
+    hash = hashOf(next.bytes, hash)
+    if (ends(next)) return
   }
 }

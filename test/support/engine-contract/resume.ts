@@ -16,18 +16,32 @@ const country = {
 }
 const { sampling } = request()
 
+const story = asked('Tell me a story.')
+const skills = asked('What can you do?')
+
 /** Answers that are long enough for every cut. */
-const answers: [name: string, changes: Partial<CompletionRequest>][] = [
-  ['plain text', {}],
+const freeAnswers: [name: string, changes: Partial<CompletionRequest>][] = [
+  ['plain text', { prompt: story }],
   [
     'text under penalties',
-    { sampling: { ...sampling, repeat_penalty: 1.3, presence_penalty: 0.4, repeat_last_n: 48 } },
+    { prompt: skills, sampling: { ...sampling, repeat_penalty: 1.3, repeat_last_n: 24 } },
   ],
   [
     'text under penalties of all there is',
-    { sampling: { ...sampling, frequency_penalty: 0.3, repeat_last_n: -1 } },
+    {
+      prompt: story,
+      sampling: { ...sampling, frequency_penalty: 0.6, presence_penalty: 0.3, repeat_last_n: -1 },
+    },
   ],
-  ['text with stop strings that only begin', { stop: ['. The quick', ' is not', 'e\u0000', ', "'] }],
+  [
+    'text that begins like stop strings',
+    {
+      prompt: story,
+      stop: ['user wants nothing', 'ry. I\u0001', 'the one about the cat', 'ho was', '</think>\n\nNo'],
+    },
+  ],
+]
+const boundAnswers: [name: string, changes: Partial<CompletionRequest>][] = [
   ['JSON', { format: 'json' }],
   ['JSON by a schema', { format: country }],
   ['characters of several tokens', { format: { const: 'žlutý 日本語 🐑👩‍👩‍👧 ∑ — ≤ ß' } }],
@@ -42,16 +56,17 @@ export function describeResume(bench: ContractBench): void {
     }, 60_000)
     afterAll(() => second?.close())
 
+    const maxTokens = 48
     const prompt = `${asked('What is the capital of France?')}Paris is`
-    const whole = (changes: Partial<CompletionRequest>) => ({ prompt, maxTokens: 60, ...changes })
 
-    /** Reads until so many tokens have come, or the whole answer; what an Ollama tells has no tokens yet. */
+    /** Reads until so many tokens have come; an Ollama tells its pieces only. */
     async function begin(changes: Partial<CompletionRequest>, cut: number) {
       let text = ''
       const tokens: number[] = []
       let pieces = 0
-      for await (const event of bench.trained.generate(request(whole(changes)), never)) {
+      for await (const event of bench.trained.generate(request({ prompt, maxTokens, ...changes }), never)) {
         if (event.type !== 'token') continue
+        expect(event.guessed).toBeUndefined()
         text += event.text
         tokens.push(...event.tokens)
         pieces += Math.max(1, event.tokens.length)
@@ -60,60 +75,78 @@ export function describeResume(bench: ContractBench): void {
       return { text, tokens, pieces }
     }
 
-    for (const [name, changes] of answers) {
-      const supported = bench.abilities.tokens || changes.format === undefined
+    /** The answer, and the same in two parts: what was begun until then, and what the second instance made of it. */
+    async function inTwoParts(changes: Partial<CompletionRequest>, cut: number) {
+      const { text, tokens, pieces } = await begin(changes, cut)
+      const whole = String(changes.prompt ?? prompt)
+      const rest = await answerOf(second, {
+        ...changes,
+        prompt: second.tokensAtEnd
+          ? whole + text
+          : [...(await second.tokenize(whole, { addSpecial: true })), ...tokens],
+        maxTokens: maxTokens - pieces,
+        formatPrefix: text,
+      })
+      return {
+        begun: text,
+        text: text + rest.text,
+        tokens: [...tokens, ...rest.tokens],
+        reason: rest.done.reason,
+      }
+    }
+
+    async function finishesElsewhere(changes: Partial<CompletionRequest>): Promise<void> {
+      const uncut = await answerOf(bench.trained, { prompt, maxTokens, ...changes })
+      expect(uncut.done.usage.outputTokens).toBeGreaterThan(Math.max(...cuts))
+      for (const cut of cuts) {
+        const { begun, text, tokens, reason } = await inTwoParts(changes, cut)
+        expect(uncut.text.startsWith(begun)).toBe(true)
+        expect(text).toBe(uncut.text)
+        expect(reason).toBe(uncut.done.reason)
+        if (!second.tokensAtEnd) expect(tokens).toEqual(uncut.tokens)
+      }
+    }
+
+    for (const [name, changes] of freeAnswers) {
+      it(`is finished elsewhere as if it had not been cut: ${name}`, () => finishesElsewhere(changes), 60_000)
+    }
+
+    it('ends before its stop string wherever it is cut', async () => {
+      const changes = { prompt: story, stop: ['small sheep'] }
+      const stopped = await answerOf(bench.trained, { maxTokens, ...changes })
+      expect(stopped.text.endsWith('about the ')).toBe(true)
+      for (let cut = 1; ; cut++) {
+        const { text } = await begin(changes, cut)
+        expect(stopped.text.startsWith(text)).toBe(true)
+        // The stop string came with what was read last: there is nothing to finish.
+        if (text === stopped.text) break
+        expect(await inTwoParts(changes, cut)).toMatchObject({ text: stopped.text, reason: 'stop' })
+      }
+    }, 60_000)
+
+    if (!bench.abilities.tokens) {
+      it('is refused where it was begun under a format', async () => {
+        const wanted = answerOf(bench.trained, { prompt, format: 'json', formatPrefix: '{' })
+        await expect(wanted).rejects.toMatchObject({ code: 'unsupported' })
+      })
+      return
+    }
+
+    for (const [name, changes] of boundAnswers) {
       it(`is finished elsewhere as if it had not been cut: ${name}`, async () => {
-        const uncut = await answerOf(bench.trained, whole(changes))
-        expect(uncut.done.usage.outputTokens).toBeGreaterThan(Math.max(...cuts))
-        for (const cut of cuts) {
-          const begun = await begin(changes, cut)
-          expect(uncut.text.startsWith(begun.text)).toBe(true)
-          const exact = bench.trained.tokensAtEnd
-            ? prompt + begun.text
-            : [...(await second.tokenize(prompt, { addSpecial: true })), ...begun.tokens]
-          const rest = answerOf(second, {
-            ...whole(changes),
-            prompt: exact,
-            maxTokens: 60 - begun.pieces,
-            formatPrefix: begun.text,
-          })
-          if (!supported) {
-            await expect(rest).rejects.toMatchObject({ code: 'unsupported' })
-            continue
-          }
-          const { text, tokens, done } = await rest
-          expect(begun.text + text).toBe(uncut.text)
-          if (!bench.trained.tokensAtEnd) expect([...begun.tokens, ...tokens]).toEqual(uncut.tokens)
-          expect(done.reason).toBe(uncut.done.reason)
-        }
+        await finishesElsewhere(changes)
       }, 60_000)
     }
 
-    it('ends where its stop string would have ended it, which no cut divides', async () => {
-      const { text } = await answerOf(bench.trained, whole({}))
-      const stop = text.slice(12, 19)
-      const stopped = await answerOf(bench.trained, whole({ stop: [stop] }))
-      for (let cut = 1; cut < 6; cut++) {
-        const begun = await begin({ stop: [stop] }, cut)
-        if (begun.text.length >= stopped.text.length) continue
-        expect(stopped.text.startsWith(begun.text)).toBe(true)
-        const rest = await answerOf(second, { ...whole({ stop: [stop] }), prompt: prompt + begun.text })
-        expect(begun.text + rest.text).toBe(stopped.text)
+    it('is refused where no text of its format begins so, and ends where nothing may follow', async () => {
+      const wrong = answerOf(bench.trained, { prompt, format: country, formatPrefix: '{"nome' })
+      await expect(wrong).rejects.toMatchObject({ code: 'invalid_format' })
+      const changes = {
+        prompt,
+        format: country,
+        formatPrefix: '{"name": "the Kingdom of Denmark", "cities": ["a","b","c"], "size": 7}',
       }
+      expect(await answerOf(bench.trained, changes)).toMatchObject({ text: '', done: { reason: 'stop' } })
     })
-
-    if (bench.abilities.tokens) {
-      it('is refused where no text of its format begins so', async () => {
-        const wrong = answerOf(second, { prompt, format: country, formatPrefix: '{"nome' })
-        await expect(wrong).rejects.toMatchObject({ code: 'invalid_format' })
-        const right = await answerOf(second, {
-          prompt,
-          format: 'json',
-          formatPrefix: '{"a":1}',
-          maxTokens: 4,
-        })
-        expect(right.text.trim()).toBe('')
-      })
-    }
   })
 }

@@ -1,5 +1,4 @@
 import type { FastifyInstance } from 'fastify'
-import { DroverError } from '../../../inference/index.ts'
 import type { ExecuteCall } from '../../../routing/index.ts'
 import { actFor } from '../../tenant.ts'
 
@@ -7,16 +6,10 @@ import { actFor } from '../../tenant.ts'
 export function createBatchExecutor(app: FastifyInstance): ExecuteCall {
   return async ({ tenant, url, body }, signal) => {
     signal.throwIfAborted()
-    const reply = await actFor(tenant, () =>
-      app.inject({
-        method: 'POST',
-        url,
-        headers: { 'content-type': 'application/json', 'x-drover-priority': 'bulk' },
-        payload: body,
-        signal,
-      }),
-    )
-    if (signal.aborted) throw new DroverError('cancelled', 'request canceled')
+    const headers = { 'content-type': 'application/json', 'x-drover-priority': 'bulk' }
+    // Awaited within: what `inject` gives begins only when somebody waits for it.
+    const ask = async () => await app.inject({ method: 'POST', url, headers, payload: body })
+    const reply = await actFor({ tenant, signal }, ask)
     const { 'retry-after': retryAfter, 'x-request-id': requestId } = reply.headers
     return {
       status: reply.statusCode,

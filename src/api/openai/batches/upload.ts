@@ -28,16 +28,15 @@ export function receiveUpload<T>(
   const { raw, exchange } = request
   const form = createForm(contentTypeOf(request))
   const values = new Map<string, string>()
-  const { promise: whole, resolve: endForm, reject: breakForm } = Promise.withResolvers<void>()
-  // It is awaited only where there is a file.
-  whole.catch((error) => exchange.signal.aborted || request.log.debug({ error }, 'a form broke'))
+  /** Resolves at the end of the form, with what broke it if anything did. */
+  const { promise: ended, resolve: endForm } = Promise.withResolvers<unknown>()
 
   return new Promise<T>((resolve, reject) => {
     let incoming: BusboyFileStream | undefined
     const fail = (reason: unknown) => {
       raw.unpipe(form)
       stopWaiting()
-      breakForm(reason)
+      endForm(reason)
       incoming?.destroy(reason instanceof Error ? reason : undefined)
       reject(reason)
     }
@@ -53,19 +52,20 @@ export function receiveUpload<T>(
 
     form.on('field', (name, value) => void values.set(name, value))
     form.on('file', (name, stream, filename) => {
-      incoming = stream
+      incoming = stream.on('error', fail)
       if (name !== 'file')
         return fail(refuse(`the file is in the field ${JSON.stringify(name)}, not in "file"`))
       const content = (async function* () {
         yield* stream as AsyncIterable<Uint8Array>
         // Fields may come after the file.
-        await whole
+        const broken = await ended
+        if (broken !== undefined) throw broken
       })()
       receive(content, { filename, value: (field) => values.get(field) ?? '' }).then(resolve, fail)
     })
     form.on('finish', () => {
       stopWaiting()
-      endForm()
+      endForm(undefined)
       if (!incoming) reject(refuse('file is required'))
     })
     form.on('error', (error) => fail(refuse(`the form cannot be read: ${String(error)}`)))

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { decodeByteLevel } from './vocabulary.ts'
+import { decodeByteLevel } from './token-bytes.ts'
 
 describe('a byte-level token', () => {
   it('stands for its bytes: spaces, line ends, parts of characters', () => {

@@ -1,24 +1,16 @@
-import type { Clock } from '../core/index.ts'
-import type { Engine, EngineInstance } from '../engines/index.ts'
-import { asDroverError, DroverError } from '../inference/index.ts'
-import type { Logger } from '../observability/index.ts'
-import type { AdmissionQueue, QueueReport } from './admission/index.ts'
-import type { Conversation, ConversationKeeper } from './conversations.ts'
-import type { Decision, Dispatcher, DispatchRequest, RunEnd } from './dispatch/index.ts'
-import type { HealthBook } from './health/index.ts'
+import type { EngineInstance } from '../../engines/index.ts'
+import { asDroverError, DroverError } from '../../inference/index.ts'
+import { waitEstimateMs } from '../admission/index.ts'
 import {
   createLifecycle,
   deviceLost,
   drain,
   type Effect,
-  type Entry,
   ended,
   keepAlive,
-  type LifecycleLimits,
   type LoadWish,
   launched,
   launchFailed,
-  type MachineFacts,
   probed,
   type RequestTraits,
   release,
@@ -27,108 +19,10 @@ import {
   settle,
   type Waiter,
   withdraw,
-} from './lifecycle/index.ts'
-
-/** Served tokens are told to the queue in such portions. */
-const chargeEveryTokens = 64
-/** An output token costs its tenant so many times what an input token does. */
-const outputWeight = 2
-
-/** An instance held by a request; `release` once, whatever happened. */
-export interface Lease {
-  /** By which a request that fails here is kept from coming back. */
-  entryId: number
-  instance: EngineInstance
-  /** Why it was this one; absent for a request that runs in no slot. */
-  decision?: Decision
-  /** How long it waited, and how many were before it when it came. */
-  queued: { ms: number; position: number }
-  /** Aborts when the instance is to end and its requests are to go on elsewhere. */
-  leaving: AbortSignal
-  /** The engine's first sign that the prompt has been read. */
-  firstToken(): void
-  tokens(count: number): void
-  release(end?: LeaseEnd): void
-}
-
-export interface LeaseEnd extends RunEnd {
-  /** What the instance's cache holds of the conversation, so that it can be saved before the instance ends. */
-  conversation?: Conversation
-}
-
-export interface PoolOptions {
-  limits: LifecycleLimits
-  queue: AdmissionQueue
-  dispatcher: Dispatcher
-  health: HealthBook
-  healthProbe: { intervalMs: number; timeoutMs: number }
-  /** Keeps the caches of instances that end; absent where none are kept. */
-  conversations?: ConversationKeeper
-  defaultKeepAliveMs: number
-  /** Chosen once, at the first load. */
-  engine: () => Promise<Engine>
-  /** The devices with their room, at this moment. */
-  machine: () => MachineFacts
-  /** Whether a device that failed works again. */
-  probeDevice: (deviceId: string) => Promise<boolean>
-  clock: Clock
-  log: Logger
-}
-
-/** Models in memory: runs what the lifecycle decides, and tells it what happened. */
-export interface Pool {
-  /** Waits for the wished model to be loaded. Throws as the lifecycle and the engine do, or the signal's reason. */
-  acquire(wish: LoadWish, signal: AbortSignal, traits?: RequestTraits): Promise<Lease>
-  /** Whether a request that failed on the instances in `avoid` could go to another, or would have one loaded. */
-  hasOther(key: string, avoid: ReadonlySet<number>): boolean
-  /** Whether an instance of the model that is none of these has a slot free. */
-  hasIdle(key: string, taken: ReadonlySet<number>): boolean
-  /** Where a request would go now, by the instances that run. */
-  explain(wish: LoadWish, request: Omit<DispatchRequest, 'id' | 'key'>): Decision
-  /** Lets an instance end: it takes no new requests, and hands over those that outlast `graceMs`. */
-  drain(instanceId: number, graceMs: number): boolean
-  keepAlive(key: string, keepAliveMs: number): void
-  /** Loading ones are left out. */
-  ready(): PoolInstance[]
-  /** Replaces every instance of a model by a new one, without refusing a request; how many they are is returned. */
-  restart(key: string): number
-  /** Tells that a device is lost, with the reason, or (undefined) that it is there again. */
-  deviceLost(deviceId: string, reason: string | undefined): void
-  /** Every instance, loading and closing ones too. */
-  instances(): InstanceReport[]
-  /** Who waits. */
-  queue(): QueueReport
-  /** What has become of devices that failed. */
-  deviceTroubles(): DeviceTrouble[]
-  close(drainMs: number): Promise<void>
-}
-
-export interface PoolInstance {
-  entry: Readonly<Entry>
-  instance: EngineInstance
-}
-
-/** What an instance is and does. */
-export interface InstanceReport {
-  id: number
-  model: string
-  engine: string
-  pid: number
-  state: Entry['phase']
-  slots: number
-  running: number
-  health: number
-  shares: Entry['shares']
-}
-
-/** A device that takes no work because it failed. */
-export interface DeviceTrouble {
-  deviceId: string
-  reason: string
-  lost: boolean
-  /** When it is tried again. */
-  untilMs?: number
-}
+} from '../lifecycle/index.ts'
+import type { Lease, Pool, PoolOptions } from './contract.ts'
+import { createLease } from './lease.ts'
+import { instanceReports, troublesOf, waitingRequests } from './report.ts'
 
 interface Pending {
   grant(effect: Effect & { type: 'grant' }): void
@@ -293,16 +187,7 @@ export function createPool(options: PoolOptions): Pool {
     return result
   }
 
-  function deviceTroubles(): DeviceTrouble[] {
-    return [...state.devices]
-      .filter(([, { untilMs, lost }]) => untilMs !== undefined || lost)
-      .map(([deviceId, { reason, lost, untilMs }]) => ({
-        deviceId,
-        reason,
-        lost,
-        ...(untilMs !== undefined && { untilMs }),
-      }))
-  }
+  const deviceTroubles = () => troublesOf(state)
 
   function probeDevice(deviceId: string): void {
     options.probeDevice(deviceId).then(
@@ -348,57 +233,29 @@ export function createPool(options: PoolOptions): Pool {
       .catch((error) => log.error({ reason: asDroverError(error).message }, 'unload failed'))
   }
 
-  function leaseOf(
-    { entryId, waiterId, decision }: Effect & { type: 'grant' },
-    request: DispatchRequest,
-    slotless: boolean,
-    queued: Lease['queued'],
-  ): Lease {
-    const instance = instances.get(entryId)
-    if (!instance) throw new Error(`instance ${entryId} was granted after its end`)
-    if (decision) dispatcher.started(request, entryId, decision, clock.now())
-    let released = false
-    let uncharged = 0
-    const charge = () => {
-      queue.charge(request.tenant, uncharged * outputWeight)
-      uncharged = 0
+  function leaseOf(effect: Effect & { type: 'grant' }, waiter: Waiter, queued: Lease['queued']): Lease {
+    const instance = instances.get(effect.entryId)
+    if (!instance) throw new Error(`instance ${effect.entryId} was granted after its end`)
+    const signal = leaving.get(effect.entryId)?.signal ?? new AbortController().signal
+    const released = (completed: boolean) => {
+      release(state, effect.entryId, clock.now(), { slotless: waiter.slotless, completed })
+      step()
     }
-    return {
-      entryId,
-      instance,
-      ...(decision && { decision }),
-      queued,
-      leaving: leaving.get(entryId)?.signal ?? new AbortController().signal,
-      firstToken: () => dispatcher.firstToken(waiterId, clock.now()),
-      tokens: (count) => {
-        dispatcher.tokens(waiterId, count)
-        uncharged += count
-        if (uncharged >= chargeEveryTokens) charge()
-      },
-      release: (end = { outcome: 'withdrawn' }) => {
-        if (released) return
-        released = true
-        if (uncharged > 0) charge()
-        const { usage, conversation } = end
-        // What was found in the cache was charged at the start, and cost nothing.
-        if (usage)
-          queue.charge(request.tenant, usage.promptTokens - usage.cachedTokens - request.promptTokens)
-        if (conversation) options.conversations?.note(entryId, conversation)
-        dispatcher.ended(waiterId, end, clock.now())
-        release(state, entryId, clock.now(), { slotless, completed: end.outcome === 'answered' })
-        step()
-      },
-    }
+    return createLease(
+      { ...effect, instance, request: waiter.request, queued, leaving: signal, released },
+      options,
+    )
   }
 
   function acquire(wish: LoadWish, signal: AbortSignal, traits: RequestTraits = {}): Promise<Lease> {
     return new Promise((resolve, reject) => {
       signal.throwIfAborted()
       const arrivedMs = clock.now()
-      const waiterId = request(state, wish, traits, arrivedMs)
+      const waiterId = letIn(wish, traits, arrivedMs)
       const waiter = state.waiters.get(waiterId)
       if (!waiter) throw new Error(`request ${waiterId} was let in, and does not wait`)
-      const position = queue.positionOf(waiterId, arrivedMs) ?? 0
+      let position = 0
+      let estimateMs: number | undefined
       const onAbort = () => {
         pending.delete(waiterId)
         withdraw(state, waiterId)
@@ -409,8 +266,12 @@ export function createPool(options: PoolOptions): Pool {
       pending.set(waiterId, {
         grant: (effect) => {
           signal.removeEventListener('abort', onAbort)
-          const queued = { ms: clock.now() - arrivedMs, position }
-          resolve(leaseOf(effect, waiter.request, waiter.slotless, queued))
+          const queued = {
+            ms: clock.now() - arrivedMs,
+            position,
+            ...(estimateMs !== undefined && { estimateMs }),
+          }
+          resolve(leaseOf(effect, waiter, queued))
         },
         reject: (error) => {
           signal.removeEventListener('abort', onAbort)
@@ -418,7 +279,28 @@ export function createPool(options: PoolOptions): Pool {
         },
       })
       step()
+      if (!pending.has(waiterId)) return
+      position = queue.positionOf(waiterId, arrivedMs) ?? 0
+      estimateMs = estimateOf(wish.key, position)
     })
+  }
+
+  /** Queues a request. A refusal says when it may be worth to come again: when half of the queue has been served. */
+  function letIn(wish: LoadWish, traits: RequestTraits, nowMs: number): number {
+    try {
+      return request(state, wish, traits, nowMs)
+    } catch (thrown) {
+      const error = asDroverError(thrown)
+      const retryAfterMs = error.retryAfterMs && estimateOf(wish.key, queue.size >> 1)
+      if (!retryAfterMs) throw thrown
+      throw new DroverError(error.code, error.message, { retryAfterMs })
+    }
+  }
+
+  /** How long the request at this place will probably wait; undefined while nothing of its model runs. */
+  function estimateOf(key: string, position: number): number | undefined {
+    const service = dispatcher.serviceOf(key, clock.now())
+    return service && waitEstimateMs({ ...service, position })
   }
 
   async function close(drainMs: number): Promise<void> {
@@ -482,22 +364,11 @@ export function createPool(options: PoolOptions): Pool {
       noticeTroubles(() => deviceLost(state, deviceId, clock.now(), reason))
       step()
     },
-    instances: () =>
-      [...state.entries.values()].map((entry) => {
-        const instance = instances.get(entry.id)
-        return {
-          id: entry.id,
-          model: entry.modelName,
-          engine: instance?.engine ?? '',
-          pid: instance?.pid ?? 0,
-          state: entry.phase,
-          slots: entry.plan.slots,
-          running: entry.busy,
-          health: options.health.scoreOf(entry.id, clock.now()),
-          shares: entry.shares,
-        }
-      }),
-    queue: () => queue.report(clock.now()),
+    instances: () => instanceReports(state, instances, options.health, clock.now()),
+    queue: () => ({
+      ...queue.report(clock.now()),
+      requests: waitingRequests(state, queue, clock.now(), estimateOf),
+    }),
     deviceTroubles,
     close,
   }

@@ -1,0 +1,70 @@
+import type { EngineInstance } from '../../engines/index.ts'
+import type { AdmissionQueue } from '../admission/index.ts'
+import type { WaitingRequest } from '../contract.ts'
+import type { HealthBook } from '../health/index.ts'
+import type { LifecycleState } from '../lifecycle/index.ts'
+import type { DeviceTrouble, InstanceReport } from './contract.ts'
+
+/** Waiting requests that a report names one by one. */
+const mostReported = 100
+
+/** Those who wait, in the order in which they will be served, of each model. */
+export function waitingRequests(
+  state: LifecycleState,
+  queue: AdmissionQueue,
+  nowMs: number,
+  estimateOf: (key: string, position: number) => number | undefined,
+): WaitingRequest[] {
+  return queue.groups(nowMs).flatMap((group) =>
+    [...queue.inOrder(group, nowMs)].slice(0, mostReported).flatMap((ticket, position) => {
+      const modelName = state.waiters.get(ticket.id)?.wish.modelName
+      if (modelName === undefined) return []
+      const estimateMs = estimateOf(ticket.model, position)
+      return [
+        {
+          model: modelName,
+          position,
+          tenant: ticket.tenant,
+          priority: ticket.priority,
+          waitedMs: nowMs - ticket.arrivedMs,
+          ...(estimateMs !== undefined && { estimateMs: Math.round(estimateMs) }),
+        },
+      ]
+    }),
+  )
+}
+
+/** Every instance, loading and closing ones too. */
+export function instanceReports(
+  state: LifecycleState,
+  instances: ReadonlyMap<number, EngineInstance>,
+  health: HealthBook,
+  nowMs: number,
+): InstanceReport[] {
+  return [...state.entries.values()].map((entry) => {
+    const instance = instances.get(entry.id)
+    return {
+      id: entry.id,
+      model: entry.modelName,
+      engine: instance?.engine ?? '',
+      pid: instance?.pid ?? 0,
+      state: entry.phase,
+      slots: entry.plan.slots,
+      running: entry.busy,
+      health: health.scoreOf(entry.id, nowMs),
+      shares: entry.shares,
+    }
+  })
+}
+
+/** What has become of devices that failed. */
+export function troublesOf(state: LifecycleState): DeviceTrouble[] {
+  return [...state.devices]
+    .filter(([, { untilMs, lost }]) => untilMs !== undefined || lost)
+    .map(([deviceId, { reason, lost, untilMs }]) => ({
+      deviceId,
+      reason,
+      lost,
+      ...(untilMs !== undefined && { untilMs }),
+    }))
+}

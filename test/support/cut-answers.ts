@@ -1,0 +1,147 @@
+import type { DeviceReport } from '../../src/api/index.ts'
+import { getJson, isAlive, type TestDrover, until } from './drover.ts'
+
+/** How long an engine runs at a time while an answer is watched: a small model says a word or two. */
+const stepMs = 1
+/** After that Drover has passed on what the engine said. */
+const settleMs = 30
+/** Steps after which an answer should have come to the next point. */
+const mostSteps = 1_000
+
+export interface Ask {
+  path: string
+  body: { model: string; stream?: boolean } & Record<string, unknown>
+}
+
+/** An answer, as it came over the wire. */
+export interface Answered {
+  status: number
+  text: string
+  headers: Headers
+  /** How often it went on elsewhere, by the access log. */
+  moves: number
+}
+
+interface Running {
+  pid: number
+  running: number
+}
+
+/** The model's instances that take requests. */
+export async function instancesOf(drover: TestDrover, model: string): Promise<Running[]> {
+  const { devices } = await getJson<DeviceReport>(`${drover.url}/api/devices`)
+  const ready = devices.flatMap(({ instances }) =>
+    instances.filter((one) => one.state === 'ready' && one.model === `${model}:latest`),
+  )
+  return ready.map(({ pid, running }) => ({ pid, running }))
+}
+
+/** Waits until so many instances of the model are there, and idle. */
+export async function idleInstances(drover: TestDrover, model: string, count: number): Promise<void> {
+  await until(`${count} instances of ${model} are idle`, 60_000, async () => {
+    const all = await instancesOf(drover, model)
+    return all.length === count && all.every(({ running }) => running === 0)
+  })
+}
+
+/** Asks, and lets the answer come as it will. */
+export async function askQuietly(drover: TestDrover, ask: Ask): Promise<Answered> {
+  const answer = await begin(drover, ask)
+  await answer.over
+  return answer.whole()
+}
+
+/**
+ * Asks, and kills whichever engine is answering (`kill -9`) each time so many pieces (lines of a stream; of an answer
+ * that comes whole, steps) have come; 0 is before the first. The engines run a moment at a time, so each point is met:
+ * when an engine is killed, everything that it said has been passed on, and it had more to say.
+ */
+export async function askAndKill(drover: TestDrover, ask: Ask, cuts: readonly number[]): Promise<Answered> {
+  const { model } = ask.body
+  const stopped = new Set((await instancesOf(drover, model)).map(({ pid }) => pid))
+  try {
+    for (const pid of stopped) signal(pid, 'SIGSTOP')
+    const answer = await begin(drover, ask)
+    let steps = 0
+    for (const cut of cuts) {
+      const reached = () => (ask.body.stream === false ? steps : answer.pieces()) >= cut
+      for (;;) {
+        if (answer.isOver()) throw new Error(`the answer had only ${answer.pieces()} pieces, cut at ${cut}`)
+        const all = await instancesOf(drover, model)
+        // A successor joins in.
+        for (const { pid } of all) {
+          if (!stopped.has(pid)) signal(pid, 'SIGSTOP')
+          stopped.add(pid)
+        }
+        const answering = all.find(({ running }) => running > 0)
+        if (answering && reached()) {
+          process.kill(answering.pid, 'SIGKILL')
+          await until('the end is noticed', 10_000, async () => {
+            const left = await instancesOf(drover, model)
+            return !left.some(({ pid }) => pid === answering.pid)
+          })
+          break
+        }
+        if (++steps > mostSteps) throw new Error(`no answer came to its piece ${cut}`)
+        for (const pid of stopped) signal(pid, 'SIGCONT')
+        await sleep(stepMs)
+        for (const pid of stopped) signal(pid, 'SIGSTOP')
+        await sleep(settleMs)
+      }
+    }
+    for (const pid of stopped) signal(pid, 'SIGCONT')
+    await answer.over
+    return await answer.whole()
+  } finally {
+    for (const pid of stopped) signal(pid, 'SIGCONT')
+  }
+}
+
+let asked = 0
+
+async function begin(drover: TestDrover, { path, body }: Ask) {
+  const id = `cut-${process.pid}-${asked++}`
+  let text = ''
+  let isOver = false
+  let response: Response | undefined
+  const read = async () => {
+    response = await fetch(drover.url + path, {
+      method: 'POST',
+      headers: { 'x-request-id': id },
+      body: JSON.stringify(body),
+    })
+    const decoder = new TextDecoder()
+    for await (const chunk of response.body ?? []) text += decoder.decode(chunk, { stream: true })
+  }
+  const over = read().finally(() => {
+    isOver = true
+  })
+  // Whoever awaits it hears of its failure; until then nobody does.
+  over.catch(() => undefined)
+  return {
+    over,
+    isOver: () => isOver,
+    pieces: () => text.split('\n').filter((line) => line !== '').length,
+    async whole(): Promise<Answered> {
+      if (!response) throw new Error('there was no answer')
+      const { status, headers } = response
+      return { status, text, headers, moves: await movesOf(drover, id) }
+    },
+  }
+}
+
+async function movesOf(drover: TestDrover, id: string): Promise<number> {
+  const line = () =>
+    drover
+      .output()
+      .split('\n')
+      .find((one) => one.includes(`"id":"${id}"`))
+  await until(`the access log tells of ${id}`, 5_000, () => line() !== undefined)
+  return (JSON.parse(line() ?? '{}') as { moves?: number }).moves ?? 0
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  if (isAlive(pid)) process.kill(pid, name)
+}
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))

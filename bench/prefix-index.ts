@@ -153,9 +153,10 @@ function printAll(): void {
     ]),
   ])
 
-  console.log(
-    '\nHow medians grow, as ratios to the first row; the last column is what a logarithm of both allows.\n',
-  )
+  console.log(`
+How medians grow, as ratios to the first row. The work is the same in every row: what grows is the share of the memory
+that lies outside the CPU's caches. The last column is what the logarithm of both would allow.
+`)
   printTable([
     ['records', 'instances', 'match', 'heldBy', 'insert known', 'insert new', 'log records x log instances'],
     ...cases.map(({ records, instances, result }) => [

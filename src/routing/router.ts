@@ -1,5 +1,4 @@
 import type { Clock } from '../core/index.ts'
-import type { CompletionRequest, EngineInstance } from '../engines/index.ts'
 import {
   asDroverError,
   type ChatRequest,
@@ -13,25 +12,26 @@ import {
   type Usage,
 } from '../inference/index.ts'
 import type { ModelStore, StoredModel } from '../models/index.ts'
-import { createOutputParser } from '../prompts/index.ts'
 import type { PriorityClass } from './admission/index.ts'
 import type { EmbedBatcher } from './batching/index.ts'
-import type { AnswerRecord, LoadedModel, RouteListener, Router } from './contract.ts'
+import type { AnswerRecord, RouteListener, Router } from './contract.ts'
 import type { ConversationKeeper } from './conversations.ts'
 import { type Degraded, type DegradeOptions, degradations, mayDegrade } from './degrade.ts'
 import { embedInputs } from './embed.ts'
 import type { RetryBudget } from './health/index.ts'
 import type { Hedger } from './hedging/index.ts'
 import type { LoadWish, RequestTraits } from './lifecycle/index.ts'
-import { maxTokensOf, mergeOptions, samplingOf } from './options.ts'
+import { loadedModels } from './loaded-models.ts'
+import { mergeOptions } from './options.ts'
 import type { Lease, Pool } from './pool/index.ts'
-import { fitPrompt, imageTokens, type RenderedPrompt, renderRequest, thinkOf } from './render.ts'
+import { contextOf, countTokens, type Prepared, prepare, startStream } from './prepare.ts'
+import { imageTokens, type RenderedPrompt, renderRequest } from './render.ts'
 import { createRepeater, type Repeats } from './repeat.ts'
 import { checkCapabilities, createResolver, type ResolvedModel } from './resolve.ts'
 import { explainRoute, queueStatus, routeReport } from './route-report.ts'
 import { embedRouteOf, promptBlocks, type RouteKnowledge, routeOf } from './route-request.ts'
-import { type Generate, type Run, type RunHedge, startRun } from './run.ts'
-import { type StreamEnd, streamCompletion, streamFormattedThinking } from './stream.ts'
+import { type Run, type RunHedge, startRun } from './run.ts'
+import type { StreamEnd } from './stream.ts'
 
 export interface RouterOptions {
   store: ModelStore
@@ -66,10 +66,21 @@ export function createRouter(options: RouterOptions): Router {
     return model
   }
 
-  async function* answer(
+  function answer(
     request: InferenceRequest,
     signal: AbortSignal,
     routed: RouteListener = () => undefined,
+  ): AsyncGenerator<InferenceEvent> {
+    const { steps } = options.degrade
+    return steps.length > 0
+      ? answerOrDegrade(request, signal, routed)
+      : answerAsAsked(request, signal, routed)
+  }
+
+  async function* answerOrDegrade(
+    request: InferenceRequest,
+    signal: AbortSignal,
+    routed: RouteListener,
   ): AsyncGenerator<InferenceEvent> {
     const lesser = degradations(request, options.degrade)
     let asked: Degraded = { request, words: '' }
@@ -375,85 +386,6 @@ interface Asked {
 /** Inputs to embed that are worth another instance. */
 const embedChunk = 64
 
-interface Prepared {
-  rendered: RenderedPrompt
-  completion: CompletionRequest
-}
-
-/** Renders the prompt, makes it fit, and collects what the engine has to know. */
-async function prepare(
-  request: InferenceRequest,
-  model: ResolvedModel,
-  options: ModelOptions,
-  instance: EngineInstance,
-  known?: RenderedPrompt,
-): Promise<Prepared> {
-  const past = request.kind === 'generate' ? request.context : undefined
-  const history = past && past.length > 0 ? await instance.detokenize(past) : ''
-  const rendered = known ?? renderRequest(request, model, history)
-  const fitted = await fitPrompt(rendered, request, model, instance, options, history)
-  const completion: CompletionRequest = {
-    prompt: fitted.prompt,
-    sampling: samplingOf(options),
-    maxTokens: maxTokensOf(options, instance.contextLength),
-    stop: options.stop ?? [],
-    ...(fitted.images.length > 0 && { images: fitted.images }),
-    ...(request.format !== undefined && { format: request.format }),
-    ...(rendered.structured &&
-      rendered.template.parser && { preservedTokens: rendered.template.parser.preservedTokens }),
-    ...(request.logprobs && { topLogprobs: request.topLogprobs ?? 0 }),
-  }
-  if (request.shift === false) {
-    const promptTokens = fitted.tokenCount ?? (await countTokens(fitted.prompt, instance))
-    completion.maxTokens = Math.max(1, Math.min(completion.maxTokens, instance.contextLength - promptTokens))
-  }
-  return { rendered, completion }
-}
-
-async function countTokens(prompt: string | number[], instance: EngineInstance): Promise<number> {
-  if (typeof prompt !== 'string') return prompt.length
-  return (await instance.tokenize(prompt, { addSpecial: true })).length
-}
-
-function startStream(
-  request: InferenceRequest,
-  model: ResolvedModel,
-  { rendered, completion }: Prepared,
-  generate: Generate,
-  signal: AbortSignal,
-): AsyncGenerator<InferenceEvent, StreamEnd> {
-  if (!rendered.structured) return streamCompletion(generate, completion, undefined, signal)
-  const { template } = rendered
-  const think = thinkOf(request, model)
-  const thoughtEnd =
-    template.parser?.thoughtEnd ?? (template.thinkTags && { ...template.thinkTags, answer: '\n\n' })
-  const parseThinking = Boolean(think) && thoughtEnd !== undefined
-  const tools = request.kind === 'chat' ? (request.tools ?? []) : []
-  const createParser = (prompt: string) =>
-    createOutputParser({ template, prompt, parseThinking, tools, ...(think !== undefined && { think }) })
-  const { prompt, format } = completion
-  if (format !== undefined && parseThinking && typeof prompt === 'string') {
-    const { format: _format, ...free } = completion
-    return streamFormattedThinking(generate, { ...free, prompt }, format, createParser, thoughtEnd, signal)
-  }
-  const parses = parseThinking || tools.length > 0 || template.parser !== undefined
-  return streamCompletion(generate, completion, parses ? createParser(rendered.text) : undefined, signal)
-}
-
-/** Prompt and answer as tokens, by which a generate request can be continued. */
-async function contextOf(
-  request: InferenceRequest,
-  { completion }: Prepared,
-  instance: EngineInstance,
-  end: StreamEnd,
-): Promise<number[] | undefined> {
-  if (request.kind !== 'generate' || request.raw) return undefined
-  const { prompt } = completion
-  const promptTokens =
-    typeof prompt === 'string' ? await instance.tokenize(prompt, { addSpecial: false }) : prompt
-  return [...promptTokens, ...end.outputTokens]
-}
-
 /** Devices that a request may run on: what is to be loaded for it goes there. Instances (`#7`) are only chosen. */
 function pinsOf({ routing }: InferenceRequest): Pick<LoadWish, 'pins'> {
   const pins = routing?.pins?.filter((pin) => !pin.startsWith('#')) ?? []
@@ -469,30 +401,4 @@ const noUsage: Usage = { promptTokens: 0, cachedTokens: 0, outputTokens: 0, prom
 
 function loadEvent(reason: 'load' | 'unload', loadMs: number): InferenceEvent {
   return { type: 'done', reason, usage: noUsage, totalMs: loadMs, loadMs }
-}
-
-/** Each model once, whatever instances it has. */
-function loadedModels(pool: Pool, names: ReadonlyMap<string, StoredModel>, nowMs: number): LoadedModel[] {
-  const byKey = Map.groupBy(pool.ready(), ({ entry }) => entry.key)
-  return [...byKey]
-    .flatMap(([key, running]) => {
-      const stored = names.get(key)
-      if (!stored) return []
-      const memories = running.map(({ instance }) => instance.memory)
-      return {
-        stored,
-        contextLength: Math.max(...running.map(({ instance }) => instance.contextLength)),
-        slots: sum(running.map(({ instance }) => instance.slots)),
-        sizeBytes: sum(memories.map(({ vramBytes, hostBytes }) => vramBytes + hostBytes)),
-        vramBytes: sum(memories.map(({ vramBytes }) => vramBytes)),
-        expiresAtMs: Math.max(
-          ...running.map(({ entry }) => (entry.inUse > 0 ? nowMs : entry.idleSinceMs) + entry.keepAliveMs),
-        ),
-      }
-    })
-    .sort((a, b) => b.expiresAtMs - a.expiresAtMs)
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0)
 }

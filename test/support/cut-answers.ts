@@ -1,5 +1,7 @@
 import type { DeviceReport } from '../../src/api/index.ts'
-import { getJson, isAlive, type TestDrover, until } from './drover.ts'
+import { getJson, isAlive, post, type TestDrover, until } from './drover.ts'
+
+let asked = 0
 
 /** How long an engine runs at a time while an answer is watched: a small model says a word or two. */
 const stepMs = 1
@@ -36,11 +38,16 @@ export async function instancesOf(drover: TestDrover, model: string): Promise<Ru
   return ready.map(({ pid, running }) => ({ pid, running }))
 }
 
-/** Waits until so many instances of the model are there, and idle. */
-export async function idleInstances(drover: TestDrover, model: string, count: number): Promise<void> {
+/** Has so many instances of a model loaded, by more requests at once than one of them takes, and waits until all are idle. */
+export async function haveInstances(drover: TestDrover, model: string, count: number): Promise<void> {
   await until(`${count} instances of ${model} are idle`, 60_000, async () => {
     const all = await instancesOf(drover, model)
-    return all.length === count && all.every(({ running }) => running === 0)
+    if (all.length === count && all.every(({ running }) => running === 0)) return true
+    const prompts = Array.from({ length: count + 1 }, (_, index) => `Round ${asked++}, question ${index}`)
+    const options = { num_predict: 4, temperature: 0 }
+    const ask = (prompt: string) => post(`${drover.url}/api/generate`, { model, prompt, options })
+    if (all.length < count) await Promise.all(prompts.map(ask))
+    return false
   })
 }
 
@@ -96,8 +103,6 @@ export async function askAndKill(drover: TestDrover, ask: Ask, cuts: readonly nu
     for (const pid of stopped) signal(pid, 'SIGCONT')
   }
 }
-
-let asked = 0
 
 async function begin(drover: TestDrover, { path, body }: Ask) {
   const id = `cut-${process.pid}-${asked++}`

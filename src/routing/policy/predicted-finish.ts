@@ -5,13 +5,13 @@
  *            + output * decode step(batch + 1) + pressure
  *     others = uncached / prefill rate * weight
  *     score  = (own + others) / health
- *     weight = min(othersIdle + othersPerWaiting * waiting, othersMost)
+ *     weight = min(othersIdle + othersPerWaiting * waiting + othersPerDecoding * decoding, othersMost)
  *
- * Milliseconds; constants in `tuning.ts`. `others` is what the request costs those who come after it: a millisecond of
- * computing is one more for each who waits for that instance meanwhile. `waiting`, the mean number of requests per
- * candidate whose first token has not come, estimates how many those are (by Little's law it is the rate at which they
- * come times how long they wait). With an idle fleet a request goes where itself is fastest; with a busy one it goes to
- * its cache, unless the queue there costs more than is saved for everybody.
+ * Milliseconds; constants in `tuning.ts`. `others` is what the request costs everybody else: a millisecond of computing
+ * is one more for each who waits for that instance meanwhile. `waiting` and `decoding` are the mean numbers per
+ * candidate of requests without and with a first token; they estimate how many those are (by Little's law, the rate at
+ * which requests come times how long they stay). With an idle fleet a request goes where itself is fastest; with a busy
+ * one it goes to its cache, unless the queue there costs more than is saved for everybody.
  *
  * Unknown: a rate counts as slow, a cache as empty, every other cost as none. Linear in the candidates, one sort.
  */
@@ -33,9 +33,14 @@ export const predictedFinish: Policy = {
 /** Milliseconds that others wait for each that this request computes. */
 export function othersWeight(candidates: readonly Candidate[]): number {
   let waiting = 0
-  for (const { prefilling } of candidates) waiting += fact(prefilling)
-  const mean = waiting / Math.max(1, candidates.length)
-  return Math.min(tuning.othersIdle + tuning.othersPerWaiting * mean, tuning.othersMost)
+  let running = 0
+  for (const candidate of candidates) {
+    waiting += fact(candidate.prefilling)
+    running += fact(candidate.running)
+  }
+  const decoding = Math.max(0, running - waiting)
+  const sum = tuning.othersPerWaiting * waiting + tuning.othersPerDecoding * decoding
+  return Math.min(tuning.othersIdle + sum / Math.max(1, candidates.length), tuning.othersMost)
 }
 
 /** One candidate's score, of which `weight` is the same for all candidates of a decision. */

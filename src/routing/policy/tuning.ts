@@ -17,15 +17,17 @@ export const tuning = {
   pressureTop: 0.98,
 
   /**
-   * What one millisecond of computing costs the others: `othersIdle` where nobody waits, because what is computed anew
-   * pushes out as much of somebody's cache, and `othersPerWaiting` more for each request that waits for its prompt (the
-   * mean over the candidates). Queueing theory has `1 / (1 - load)` for the second: 2 at half load, 5 at eight tenths.
-   * `othersMost` bounds the sum, so that a burst does not tie everything to one holder. Half or twice these figures
-   * change the time to first token by a hundredth or two, so a fleet needs no tuning of its own; less than these, and
+   * What one millisecond of computing costs the others, by the candidates' means. `othersIdle`: what is computed anew
+   * pushes out as much of somebody's cache. `othersPerWaiting`, for each request that waits for its prompt: queueing
+   * theory has `1 / (1 - load)`, 2 at half load and 5 at eight tenths. `othersPerDecoding`, for each that is being
+   * answered: its next token waits for the step in which a prompt is computed, which hurts less than waiting for the
+   * first. `othersMost` bounds the sum, so that a burst does not tie everything to one holder. Half or twice these
+   * figures change the time to first token by a hundredth or two, so a fleet needs no tuning of its own; with less,
    * caches find less than 95 in 100 of what one cache with the memory of all would find.
    */
-  othersIdle: 3,
+  othersIdle: 0.5,
   othersPerWaiting: 3,
+  othersPerDecoding: 0.4,
   othersMost: 16,
 
   /** SGLang's rule: a match counts above this share of the prompt (its command line's default). */

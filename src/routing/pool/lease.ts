@@ -3,8 +3,6 @@ import type { Lease, PoolOptions } from './contract.ts'
 
 /** Served tokens are told to the queue in such portions. */
 const chargeEveryTokens = 64
-/** An output token costs its tenant so many times what an input token does. */
-const outputWeight = 2
 
 /** A slot that was granted, and what has to be known to give it back. */
 interface Granted extends Pick<Lease, 'entryId' | 'instance' | 'queued' | 'leaving'> {
@@ -23,7 +21,7 @@ export function createLease(
   let over = false
   let uncharged = 0
   const charge = () => {
-    queue.charge(request.tenant, uncharged * outputWeight)
+    queue.charge(request.tenant, uncharged)
     uncharged = 0
   }
   return {
@@ -44,7 +42,10 @@ export function createLease(
       if (uncharged > 0) charge()
       const { usage, conversation } = end
       // What was found in the cache was charged at the start, and cost nothing.
-      if (usage) queue.charge(request.tenant, usage.promptTokens - usage.cachedTokens - request.promptTokens)
+      if (usage) {
+        const computed = usage.promptTokens - usage.cachedTokens
+        queue.charge(request.tenant, Math.min(0, computed - request.promptTokens))
+      }
       if (conversation) conversations?.note(entryId, conversation, instance)
       dispatcher.ended(waiterId, end, clock.now())
       released(end.outcome === 'answered')

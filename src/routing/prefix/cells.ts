@@ -1,4 +1,4 @@
-/** Four-byte words of a cell: 128 bytes, for 13 blocks. The longer the run, the fewer places a prompt touches. */
+/** Four-byte words of a cell: 128 bytes, for 14 blocks. The longer the run, the fewer places a prompt touches. */
 export const cellWords = 32
 const cellBytes = 4 * cellWords
 /** Eight-byte floats of a cell. */

@@ -1,13 +1,11 @@
 import { type Cells, cellFloats, cellWords } from './cells.ts'
 
-/** Words of a run's cell. */
+/** Words of a run's cell; its hashes follow. */
 const length = 0
 const holders = 1
 const firstHolder = 2
 const chain = 3
-/** Floats after those: the last block's hash once more, so that following a whole run takes one look, and all hashes. */
-const lastHash = 2
-const firstHash = 3
+const firstHash = 2
 
 /** Blocks that one run may have. */
 const runBlocks = cellFloats - firstHash
@@ -65,11 +63,6 @@ export function createRuns({ words, floats, take, give, tableLength }: Cells): R
     words[before * cellWords + chain] = next
   }
 
-  function setLength(run: number, blocks: number): void {
-    words[run * cellWords + length] = blocks
-    floats[run * cellFloats + lastHash] = hashAt(run, blocks - 1)
-  }
-
   function create(): number {
     const run = take()
     words[run * cellWords + length] = 0
@@ -83,7 +76,7 @@ export function createRuns({ words, floats, take, give, tableLength }: Cells): R
     const count = Math.min(runBlocks - before, to - from)
     const base = run * cellFloats + firstHash + before
     for (let at = 0; at < count; at++) floats[base + at] = hashes[from + at] as number
-    setLength(run, before + count)
+    words[run * cellWords + length] = before + count
     return count
   }
 
@@ -108,8 +101,8 @@ export function createRuns({ words, floats, take, give, tableLength }: Cells): R
       // Hashes are chained: where the last is the same, all are. Most runs are full; said as a condition, not as a
       // number read from memory, it lets a CPU look for the next run while this one is still on its way.
       const blocks = get(run, length)
-      const last = floats[run * cellFloats + lastHash]
-      if (blocks === runBlocks && from + runBlocks <= to && hashes[from + runBlocks - 1] === last)
+      const last = runBlocks - 1
+      if (blocks === runBlocks && from + last < to && hashAt(run, last) === hashes[from + last])
         return runBlocks
       const most = Math.min(blocks, to - from)
       if (hashAt(run, most - 1) === hashes[from + most - 1]) return most
@@ -118,7 +111,9 @@ export function createRuns({ words, floats, take, give, tableLength }: Cells): R
       return same
     },
     grow,
-    shorten: setLength,
+    shorten(run, keep) {
+      words[run * cellWords + length] = keep
+    },
     cut(run, keep) {
       const head = create()
       unlink(run)
@@ -126,8 +121,8 @@ export function createRuns({ words, floats, take, give, tableLength }: Cells): R
       const rest = get(run, length) - keep
       floats.copyWithin(head * cellFloats + firstHash, from, from + keep)
       floats.copyWithin(from, from + keep, from + keep + rest)
-      setLength(head, keep)
-      setLength(run, rest)
+      words[head * cellWords + length] = keep
+      words[run * cellWords + length] = rest
       link(head)
       link(run)
       return head

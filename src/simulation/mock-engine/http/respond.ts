@@ -96,6 +96,9 @@ export function sendJson({ raw }: Call, text: string): void {
   raw.writeHead(200, { 'content-type': 'application/json; charset=utf-8' }).end(text)
 }
 
+/** A reset takes what is still on its way with it; so long the tokens before it may travel. */
+const graceMs = 20
+
 /** What breaks an answer at this moment: nothing comes after it on this connection. */
 async function strike(
   core: MockCore,
@@ -108,9 +111,11 @@ async function strike(
     case 'oom':
       throw new Refusal(500, call.dialect.outOfMemory)
     case 'crash':
+      await core.settings.clock.sleep(graceMs, call.signal)
       core.crash()
       throw new BrokenOff(fault)
     case 'cut_after_tokens':
+      await core.settings.clock.sleep(graceMs, call.signal)
       call.raw.socket?.resetAndDestroy()
       throw new BrokenOff(fault)
   }

@@ -67,10 +67,19 @@ function measure(count: number, records: number) {
     const took = (performance.now() - startedAt) * 1000
     dispatcher.started(asked, decision.ranked[0]?.candidate.id ?? 0, decision, nowMs)
     dispatcher.firstToken(asked.id, nowMs + 1)
-    if (asked.id % 3 > 0) dispatcher.ended(asked.id, { outcome: 'answered' }, nowMs + 2)
+    const computed = asked.promptTokens - (decision.predicted?.cachedTokens ?? 0)
+    const usage = {
+      promptTokens: asked.promptTokens,
+      cachedTokens: asked.promptTokens - computed,
+      outputTokens: 100,
+      promptMs: computed / 8,
+      outputMs: 1000,
+    }
+    if (asked.id % 3 > 0) dispatcher.ended(asked.id, { outcome: 'answered', usage }, nowMs + 2)
     else running.push(asked.id)
-    // A third of the slots is taken.
-    if (running.length > count * 2) dispatcher.ended(running.shift() ?? 0, { outcome: 'answered' }, nowMs + 2)
+    // A quarter of the slots is taken.
+    if (running.length > count * 2)
+      dispatcher.ended(running.shift() ?? 0, { outcome: 'answered', usage }, nowMs + 2)
     return took
   }
   const running: number[] = []

@@ -24,7 +24,7 @@ function isNewEnough(version) {
 }
 
 async function runHere() {
-  silenceTypeStrippingWarning()
+  silenceNoveltyWarnings()
   endWithLauncher()
   // Compiled code is kept, so that the next start need not do it again. Where nothing may be written it is not.
   module.enableCompileCache?.(inPackage('node_modules/.cache/drover'))
@@ -68,10 +68,10 @@ function endWithLauncher() {
   })
 }
 
-/** Node 22 and 23 warn at every start that type stripping is new. */
-function silenceTypeStrippingWarning() {
+/** Node 22 and 23 warn that type stripping is new, and SQLite. */
+function silenceNoveltyWarnings() {
   const emitWarning = process.emitWarning
   process.emitWarning = (warning, ...rest) => {
-    if (!String(warning).includes('Type Stripping')) emitWarning.call(process, warning, ...rest)
+    if (!/Type Stripping|SQLite/.test(String(warning))) emitWarning.call(process, warning, ...rest)
   }
 }

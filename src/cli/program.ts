@@ -21,6 +21,7 @@ import { removeCommand } from './rm.ts'
 import { runCommand } from './run.ts'
 import { serveCommand } from './serve.ts'
 import { showCommand } from './show.ts'
+import { simulateCommand } from './simulate.ts'
 import { stopCommand } from './stop.ts'
 import { topologyCommand } from './topology.ts'
 import { unitsCommand } from './units.ts'
@@ -48,6 +49,7 @@ const commands = [
   doctorCommand,
   benchCommand,
   mockEngineCommand,
+  simulateCommand,
   unitsCommand,
   engineCommand,
   completionCommand,

@@ -1,3 +1,5 @@
+import { statfsSync } from 'node:fs'
+import { tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import type { Config } from '../config/index.ts'
 import { randomHex, systemClock } from '../core/index.ts'
@@ -16,6 +18,7 @@ import {
   createPrefixIndex,
   createResponseCache,
   createRetryBudget,
+  createSessionCache,
   createTokenEstimate,
   defaultAdmissionLimits,
   defaultHealthLimits,
@@ -76,7 +79,18 @@ export function createRoutingParts(
     maxWaitingByClass: classLimits(config),
     ...(config.tenantWeights && { tenantWeights: config.tenantWeights }),
   })
-  const conversations = undefined as ConversationKeeper | undefined
+  const conversations =
+    sessionDir === undefined
+      ? undefined
+      : createConversationKeeper(
+          createSessionCache({
+            dir: sessionDir,
+            budgetBytes: sessionBudgetBytes(config),
+            reserveBytes: diskReserveBytes,
+            warn: (message) => log.warn({}, message),
+          }),
+          { checkpointTokens: config.checkpointTokens },
+        )
   return {
     dispatcher,
     queue,
@@ -101,6 +115,14 @@ export function createRoutingParts(
       ...(config.requestLogPath !== undefined && { answered: createRequestLog(config.requestLogPath, log) }),
     },
   }
+}
+
+/** `statfs` of a file system in memory (Linux): what lies there takes memory from models. */
+const tmpfs = 0x01021994
+
+function sessionBudgetBytes({ sessionCacheBytes, maxCacheMemoryPercent }: Config): number {
+  if (statfsSync(tmpdir()).type !== tmpfs) return sessionCacheBytes
+  return Math.min(sessionCacheBytes, (totalmem() * maxCacheMemoryPercent) / 100)
 }
 
 function repeatsOf(config: Config): RouterOptions['repeats'] {

@@ -1,9 +1,17 @@
 import { type PolicyName, policyNames } from '../routing/index.ts'
 import { pooledHitShare } from './bounds.ts'
 import type { Cluster } from './cluster.ts'
+import {
+  meanOf,
+  type Objective,
+  quantile,
+  type Summary,
+  sorted,
+  summarise,
+  ttftOf,
+} from './report/summary.ts'
 import { droverRouter, omniscientRouter } from './router.ts'
 import { simulate } from './run.ts'
-import { meanOf, type Objective, quantile, type Summary, sorted, summarise, ttftOf } from './summary.ts'
 import type { Trace } from './traces/index.ts'
 import { workloadOf } from './workload.ts'
 

@@ -1,28 +1,33 @@
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import OpenAI, { toFile } from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { startDrover, type TestDrover, until } from '../support/drover.ts'
 
 let home: string
-let drover: TestDrover
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'drover-batches-'))
 })
 afterAll(() => rm(home, { recursive: true, force: true }))
+let drover: TestDrover | undefined
 afterEach(async () => {
-  expect(await drover.stop()).toBe(0)
+  expect(await drover?.stop()).toBe(drover && 0)
+  drover = undefined
 })
 
 /** A server on the same folders as the one before. */
-async function start(): Promise<void> {
+async function start(): Promise<TestDrover> {
   const env = { DROVER_ENGINE: 'embedded', DROVER_HOME: home, OLLAMA_NUM_PARALLEL: '2' }
   drover = await startDrover({ modelsDir: join(home, 'models'), env })
+  return drover
 }
 
-const client = (apiKey = 'mine') => new OpenAI({ baseURL: `${drover.url}/v1`, apiKey, maxRetries: 0 })
+const client = (apiKey = 'mine') => new OpenAI({ baseURL: `${drover?.url}/v1`, apiKey, maxRetries: 0 })
 
 type Endpoint = OpenAI.BatchCreateParams['endpoint']
 
@@ -53,10 +58,7 @@ async function ended(id: string): Promise<OpenAI.Batch> {
 
 interface OutputLine {
   custom_id: string
-  response: {
-    status_code: number
-    body: OpenAI.ChatCompletion & OpenAI.Completion & OpenAI.Responses.Response
-  }
+  response: { status_code: number; body: { object: string; choices: OpenAI.ChatCompletion.Choice[] } }
 }
 
 async function linesOf(fileId: string | null | undefined): Promise<OutputLine[]> {
@@ -68,11 +70,15 @@ async function linesOf(fileId: string | null | undefined): Promise<OutputLine[]>
     .map((line) => JSON.parse(line) as OutputLine)
 }
 
-const chatAbout = (question: string) => ({ messages: [{ role: 'user', content: question }], max_tokens: 12 })
+const chatAbout = (question: string) => ({
+  messages: [{ role: 'user', content: question }],
+  reasoning_effort: 'none',
+  max_tokens: 12,
+})
 
 describe('batches of the openai client', () => {
   it('are uploaded, created, polled and read', async () => {
-    await start()
+    const server = await start()
     const lines = [
       lineOf('france', '/v1/chat/completions', chatAbout('What is the capital of France?')),
       lineOf('nowhere', '/v1/chat/completions', { ...chatAbout('What?'), model: 'none' }),
@@ -102,7 +108,7 @@ describe('batches of the openai client', () => {
     expect(files.sort()).toEqual(['batch', 'batch_output', 'batch_output'])
     await expect(client('other').batches.retrieve(begun.id)).rejects.toBeInstanceOf(OpenAI.NotFoundError)
     expect(await client().files.delete(batch.input_file_id)).toMatchObject({ deleted: true })
-    expect(drover.output()).not.toMatch(/warning/i)
+    expect(server.output()).not.toMatch(/warning/i)
   })
 
   it('ask completions and responses too', async () => {
@@ -144,7 +150,7 @@ describe('batches of the openai client', () => {
 })
 
 it('a batch whose server is killed, again and again, has every answer once in the end', async () => {
-  await start()
+  let server = await start()
   const count = 120
   const begun = await begin(
     Array.from({ length: count }, (_, n) =>
@@ -157,9 +163,9 @@ it('a batch whose server is killed, again and again, has every answer once in th
       const { request_counts: counts } = await client().batches.retrieve(begun.id)
       return (counts?.completed ?? 0) >= before + 15
     })
-    drover.process.kill('SIGKILL')
-    await once(drover.process, 'exit')
-    await start()
+    server.process.kill('SIGKILL')
+    await once(server.process, 'exit')
+    server = await start()
     const batch = await client().batches.retrieve(begun.id)
     expect(batch.status).toBe('in_progress')
     // What was answered is not asked again: the count goes on from where it was.
@@ -177,3 +183,51 @@ it('a batch whose server is killed, again and again, has every answer once in th
   expect(names).toContain(batch.output_file_id)
   expect(names.filter((name) => name.endsWith('.partial'))).toEqual([])
 }, 300_000)
+
+/** `DROVER_TEST_KILLS=1000` is the long run. */
+const kills = Number(process.env['DROVER_TEST_KILLS'] ?? 12)
+const churn = fileURLToPath(new URL('../support/batch-churn.ts', import.meta.url))
+
+interface News {
+  status: string
+  completed: number
+  path?: string
+}
+
+/** Works on a batch, is killed after some milliseconds of it, and tells what it has said last; all of it unless killed. */
+async function workFor(ms: number | undefined, folder: string, input: string): Promise<News> {
+  const child = spawn(process.execPath, [churn, folder, input], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let said = ''
+  child.stdout.on('data', (data) => {
+    said += data
+  })
+  const exit = once(child, 'exit')
+  await Promise.race([once(child.stdout, 'data'), exit])
+  if (ms !== undefined) {
+    await sleep(ms)
+    child.kill('SIGKILL')
+  }
+  await exit
+  return JSON.parse(said.trim().split('\n').at(-1) ?? '{}')
+}
+
+it(`${kills} kills at any moment of batches lose no answer and give none twice`, async () => {
+  const count = 400
+  const ids = Array.from({ length: count }, (_, n) => `${n}`)
+  const input = join(home, 'input.jsonl')
+  await writeFile(input, ids.map((id) => lineOf(id, '/v1/embeddings', {})).join('\n'))
+  for (let kill = 0, round = 0; kill < kills; round++) {
+    const folder = join(home, `churn-${round}`)
+    let news = await workFor((kill * 23) % 90, folder, input)
+    for (kill++; news.status !== 'completed' && kill < kills; kill++) {
+      const before = news.completed
+      news = await workFor((kill * 23) % 90, folder, input)
+      expect(news.completed).toBeGreaterThanOrEqual(before)
+    }
+    const { status, completed, path = '' } = await workFor(undefined, folder, input)
+    expect({ status, completed }).toEqual({ status: 'completed', completed: count })
+    const lines = (await readFile(path, 'utf8')).trim().split('\n')
+    expect(lines.map((line) => JSON.parse(line).custom_id)).toEqual(ids)
+    expect(await readdir(join(folder, 'files'))).toHaveLength(2)
+  }
+}, 600_000)

@@ -17,8 +17,8 @@ export interface Batch {
    * does. Rejects with the library's reason.
    */
   save(prompt: readonly Token[], path: string): Promise<{ tokens: number; bytes: number } | undefined>
-  /** Fills a free sequence; the tokens it then holds, 0 where none is free. Rejects with the library's reason. */
-  restore(path: string): Promise<number>
+  /** Fills a free sequence for a prompt; the tokens it then holds, 0 where none is free. Rejects as `save` does. */
+  restore(prompt: readonly Token[], path: string): Promise<number>
 }
 
 export interface BatchOutput {
@@ -88,7 +88,7 @@ export function createBatch(context: LlamaContext, limits: AnswerLimits, output:
       notify()
     },
     save: (prompt, path) => betweenSteps(() => saveHolder(prompt, path)),
-    restore: (path) => betweenSteps(() => fillFree(path)),
+    restore: (prompt, path) => betweenSteps(() => fillFree(prompt, path)),
   }
 
   function betweenSteps<T>(work: () => Promise<T>): Promise<T> {
@@ -107,7 +107,7 @@ export function createBatch(context: LlamaContext, limits: AnswerLimits, output:
     return { tokens, bytes: fileSize }
   }
 
-  async function fillFree(path: string): Promise<number> {
+  async function fillFree(prompt: readonly Token[], path: string): Promise<number> {
     const free = chooseFree([])
     if (!free) return 0
     try {
@@ -118,9 +118,9 @@ export function createBatch(context: LlamaContext, limits: AnswerLimits, output:
       await free.sequence.clearHistory()
       throw error
     }
-    free.promptLength = free.sequence.contextTokens.length
+    free.promptLength = prompt.length
     free.lastUsed = steps
-    return free.promptLength
+    return free.sequence.contextTokens.length
   }
 
   function freeSlots(): Slot[] {

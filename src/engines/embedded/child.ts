@@ -127,14 +127,20 @@ function answerTo(
   { loaded, vocabulary, contextLength, batch }: Running,
   signal: AbortSignal,
 ): unknown {
-  if (question.kind === 'ping') return true
-  if (question.kind === 'tokenize') return vocabulary.tokenize(question.text, question.addSpecial)
-  if (question.kind === 'detokenize') return vocabulary.detokenize(question.tokens as Token[])
-  if (question.kind === 'restoreSession') return batch?.restore(question.path)
-  if (question.kind === 'saveSession') {
-    const { prompt, path } = question
-    const tokens = typeof prompt === 'string' ? vocabulary.tokenize(prompt, true) : (prompt as Token[])
-    return batch?.save(tokens, path)
+  const tokensOf = (prompt: string | number[]) =>
+    typeof prompt === 'string' ? vocabulary.tokenize(prompt, true) : (prompt as Token[])
+  switch (question.kind) {
+    case 'ping':
+      return true
+    case 'tokenize':
+      return vocabulary.tokenize(question.text, question.addSpecial)
+    case 'detokenize':
+      return vocabulary.detokenize(question.tokens as Token[])
+    case 'saveSession':
+      return batch?.save(tokensOf(question.prompt), question.path)
+    case 'restoreSession':
+      return batch?.restore(tokensOf(question.prompt), question.path)
+    case 'embed':
+      return embedAll(question.inputs, loaded, vocabulary, contextLength, signal)
   }
-  return embedAll(question.inputs, loaded, vocabulary, contextLength, signal)
 }

@@ -18,8 +18,7 @@ export type Question =
   | { kind: 'tokenize'; text: string; addSpecial: boolean }
   | { kind: 'detokenize'; tokens: number[] }
   | { kind: 'embed'; inputs: (string | number[])[] }
-  | { kind: 'saveSession'; prompt: string | number[]; path: string }
-  | { kind: 'restoreSession'; path: string }
+  | { kind: 'saveSession' | 'restoreSession'; prompt: string | number[]; path: string }
   | { kind: 'ping' }
 
 /** Drover to the instance's process. `id` is of the request, unique among those that run. */

@@ -28,13 +28,13 @@ export function createSessionStore(options: {
         queue.release()
       }
     },
-    async restore(saved, _prompt, signal) {
+    async restore(saved, prompt, signal) {
       signal.throwIfAborted()
       sessionFileName(saved.path, dir)
       await checkSession(saved, fingerprint)
       if (!queue.tryAcquire()) return 0
       try {
-        return await ask<number>({ kind: 'restoreSession', path: saved.path })
+        return await ask<number>({ kind: 'restoreSession', prompt, path: saved.path })
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error)
         throw new DroverError(

@@ -6,7 +6,7 @@
  */
 import { type AdmissionLimits, priorityClasses, type Refusal, type Ticket } from './contract.ts'
 import { createOrdered, insert, lastOf, type Ordered, remove, sizeOf } from './ordered.ts'
-import type { Tenant, Waiting } from './state.ts'
+import { byArrival, type Tenant, type Waiting } from './state.ts'
 
 /** Everybody who waits, and those of one model and class where that has a limit of its own. */
 export interface Bounds {
@@ -79,7 +79,7 @@ interface Crowd {
 }
 
 function createCrowd(): Crowd {
-  return { size: 0, byTenant: new Map(), holdings: createOrdered({ compare: byShare }) }
+  return { size: 0, byTenant: new Map(), holdings: createOrdered(shareOrder) }
 }
 
 function addTo(crowd: Crowd, waiting: Waiting): void {
@@ -89,7 +89,7 @@ function addTo(crowd: Crowd, waiting: Waiting): void {
   if (holding) {
     remove(crowd.holdings, holding)
   } else {
-    holding = { tenant, tickets: createOrdered({ compare: byPatience }), last: waiting }
+    holding = { tenant, tickets: createOrdered(patienceOrder), last: waiting }
     crowd.byTenant.set(tenant.name, holding)
   }
   insert(holding.tickets, waiting)
@@ -128,10 +128,16 @@ function shareOf({ tickets, tenant }: Holding): number {
   return sizeOf(tickets) / tenant.weight
 }
 
-function byShare(a: Holding, b: Holding): number {
-  return shareOf(a) - shareOf(b) || byPatience(a.last, b.last)
+const shareOrder = {
+  key: shareOf,
+  tie: (a: Holding, b: Holding) => a.last.baseRank - b.last.baseRank || byArrival(a.last, b.last),
 }
 
-function byPatience(a: Waiting, b: Waiting): number {
-  return a.baseRank - b.baseRank || a.ticket.arrivedMs - b.ticket.arrivedMs || a.ticket.id - b.ticket.id
+/** Longer than any time that a clock shows. */
+const eraMs = 2 ** 45
+
+/** The class, then the arrival. */
+const patienceOrder = {
+  key: ({ baseRank, ticket }: Waiting) => baseRank * eraMs + ticket.arrivedMs,
+  tie: byArrival,
 }

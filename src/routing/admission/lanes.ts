@@ -6,14 +6,19 @@
  */
 import { priorityClasses, type Ticket } from './contract.ts'
 import { before, countWhile, createOrdered, firstOf, insert, nextAfter, remove, sumOf } from './ordered.ts'
-import { byDue, type Group, type GroupRank, type Lane, type Waiting } from './state.ts'
+import { byArrival, byDue, type Group, type GroupRank, type Lane, type Waiting } from './state.ts'
 
 export type Groups = Map<string, Group>
 
-const ticketOrder = { compare: byDue, measure: ({ cost }: Waiting) => cost }
+const ticketOrder = {
+  key: ({ dueMs }: Waiting) => dueMs,
+  tie: byArrival,
+  measure: ({ cost }: Waiting) => cost,
+}
 
 const laneOrder = {
-  compare: (a: Lane, b: Lane) => a.tenant.counter - b.tenant.counter || byDue(a.head, b.head),
+  key: ({ tenant }: Lane) => tenant.counter,
+  tie: (a: Lane, b: Lane) => byDue(a.head, b.head),
 }
 
 /** Puts a ticket where its group, class and tenant say. */
@@ -69,7 +74,9 @@ export function groupsInOrder(groups: Groups): string[] {
     const lane = best && firstOf(best.lanes)
     if (lane) first.push(lane)
   }
-  return first.sort((a, b) => a.rank - b.rank || laneOrder.compare(a, b)).map(({ group }) => group.name)
+  return first
+    .sort((a, b) => a.rank - b.rank || a.tenant.counter - b.tenant.counter || byDue(a.head, b.head))
+    .map(({ group }) => group.name)
 }
 
 /** A lane's next ticket, and the virtual tokens that its tenant will have been served by then. */
@@ -81,7 +88,10 @@ interface Turn {
   counter: number
 }
 
-const turnOrder = { compare: (a: Turn, b: Turn) => a.counter - b.counter || byDue(a.waiting, b.waiting) }
+const turnOrder = {
+  key: ({ counter }: Turn) => counter,
+  tie: (a: Turn, b: Turn) => byDue(a.waiting, b.waiting),
+}
 
 /** A group's tickets in order, lazily; the group must not change meanwhile. */
 export function* walk(group: Group): Generator<Ticket> {
@@ -125,10 +135,13 @@ export function positionOf(groups: Groups, waiting: Waiting): number {
 
 function countBefore(lane: Lane, turn: Turn): number {
   const higher = costOfHigher(lane)
-  return countWhile(
-    lane.tickets,
-    (waiting, ahead) => turnOrder.compare(turnOf(lane, waiting, higher + ahead), turn) < 0,
+  return countWhile(lane.tickets, (waiting, ahead) =>
+    comesBefore(turnOf(lane, waiting, higher + ahead), turn),
   )
+}
+
+function comesBefore(a: Turn, b: Turn): boolean {
+  return a.counter === b.counter ? byDue(a.waiting, b.waiting) < 0 : a.counter < b.counter
 }
 
 function turnOf(lane: Lane, waiting: Waiting, ahead: number): Turn {

@@ -1,17 +1,28 @@
 /**
  * An ordered set that knows, at every place, how many items stand before it and what they measure together. A treap
- * (Seidel and Aragon 1996): every function costs the logarithm of the size unless it says otherwise. The heap keys come
- * from a generator with a fixed seed, so that the same calls always build the same tree.
+ * (Seidel and Aragon 1996): every function costs the logarithm of the size. The heap keys come from a generator with a
+ * fixed seed, so that the same calls always build the same tree.
  */
 export interface Order<T> {
-  /** Below 0 where `a` stands before `b`; 0 only for the same item. What it reads must not change while in the set. */
-  compare(a: T, b: T): number
+  /** The smaller stands first. Kept beside the item, as reading it there costs less than asking for it. */
+  key(item: T): number
+  /** Decides where keys are equal: below 0 where `a` stands before `b`; 0 only for the same item. */
+  tie(a: T, b: T): number
   /** A whole number, so that sums are exact in any order; absent: 0. */
   measure?(item: T): number
 }
 
+/** What an order reads from an item must not change while the item is in the set. */
+export interface Ordered<T> {
+  order: Order<T>
+  root: Node<T> | undefined
+  seed: number
+}
+
 interface Node<T> {
   item: T
+  key: number
+  measure: number
   heapKey: number
   left: Node<T> | undefined
   right: Node<T> | undefined
@@ -20,38 +31,51 @@ interface Node<T> {
   sum: number
 }
 
-export interface Ordered<T> {
-  order: Order<T>
-  root: Node<T> | undefined
-  seed: number
-}
-
 export function createOrdered<T>(order: Order<T>): Ordered<T> {
   return { order, root: undefined, seed: 0x9e3779b9 }
 }
 
 /** Puts in an item that is not in the set. */
 export function insert<T>(set: Ordered<T>, item: T): void {
-  // xorshift32 (Marsaglia 2003).
-  let seed = set.seed
-  seed ^= seed << 13
-  seed ^= seed >>> 17
-  seed ^= seed << 5
-  set.seed = seed
-  const sum = set.order.measure?.(item) ?? 0
-  set.root = insertBelow(set.order, set.root, {
-    item,
-    heapKey: seed,
-    left: undefined,
-    right: undefined,
-    count: 1,
-    sum,
-  })
+  const { order } = set
+  const fresh = createNode(set, item)
+  let parent: Node<T> | undefined
+  let node = set.root
+  while (node && node.heapKey >= fresh.heapKey) {
+    node.count++
+    node.sum += fresh.measure
+    parent = node
+    node = compare(order, fresh, node) < 0 ? node.left : node.right
+  }
+  if (node) {
+    const [left, right] = split(order, node, fresh)
+    fresh.left = left
+    fresh.right = right
+    recount(fresh)
+  }
+  if (!parent) set.root = fresh
+  else if (compare(order, fresh, parent) < 0) parent.left = fresh
+  else parent.right = fresh
 }
 
-/** Takes an item out; one that is not in the set is ignored. */
+/** Takes an item out; it has to be in the set. */
 export function remove<T>(set: Ordered<T>, item: T): void {
-  set.root = removeBelow(set.order, set.root, item)
+  const { order } = set
+  const sought = { item, key: order.key(item) }
+  const measure = order.measure?.(item) ?? 0
+  let parent: Node<T> | undefined
+  let node = set.root
+  while (node && node.item !== item) {
+    node.count--
+    node.sum -= measure
+    parent = node
+    node = compare(order, sought, node) < 0 ? node.left : node.right
+  }
+  if (!node) throw new RangeError('an item was to be removed from a set that it is not in')
+  const rest = join(node.left, node.right)
+  if (!parent) set.root = rest
+  else if (parent.left === node) parent.left = rest
+  else parent.right = rest
 }
 
 export function sizeOf<T>(set: Ordered<T>): number {
@@ -76,11 +100,12 @@ export function lastOf<T>(set: Ordered<T>): T | undefined {
 }
 
 /** The first item behind this one, which need not be in the set. */
-export function nextAfter<T>(set: Ordered<T>, item: T): T | undefined {
-  let node = set.root
+export function nextAfter<T>({ order, root }: Ordered<T>, item: T): T | undefined {
+  const sought = { item, key: order.key(item) }
+  let node = root
   let found: T | undefined
   while (node) {
-    if (set.order.compare(item, node.item) < 0) {
+    if (compare(order, sought, node) < 0) {
       found = node.item
       node = node.left
     } else {
@@ -90,14 +115,21 @@ export function nextAfter<T>(set: Ordered<T>, item: T): T | undefined {
   return found
 }
 
-/** How many items stand before this one, and what they measure. */
-export function before<T>(set: Ordered<T>, item: T): { count: number; sum: number } {
+/** How many items stand before this one, which need not be in the set, and what they measure. */
+export function before<T>({ order, root }: Ordered<T>, item: T): { count: number; sum: number } {
+  const sought = { item, key: order.key(item) }
+  let node = root
+  let count = 0
   let sum = 0
-  const count = countWhile(set, (other, sumBefore) => {
-    if (set.order.compare(other, item) >= 0) return false
-    sum = sumBefore + (set.order.measure?.(other) ?? 0)
-    return true
-  })
+  while (node) {
+    if (compare(order, sought, node) <= 0) {
+      node = node.left
+    } else {
+      count += 1 + (node.left?.count ?? 0)
+      sum += node.measure + (node.left?.sum ?? 0)
+      node = node.right
+    }
+  }
   return { count, sum }
 }
 
@@ -105,15 +137,15 @@ export function before<T>(set: Ordered<T>, item: T): { count: number; sum: numbe
  * How many items `holds` is true for; it has to be true for a first part of the set and false for the rest.
  * `sumBefore` is what the items before that one measure.
  */
-export function countWhile<T>(set: Ordered<T>, holds: (item: T, sumBefore: number) => boolean): number {
-  let node = set.root
+export function countWhile<T>({ root }: Ordered<T>, holds: (item: T, sumBefore: number) => boolean): number {
+  let node = root
   let count = 0
   let sum = 0
   while (node) {
     const sumBefore = sum + (node.left?.sum ?? 0)
     if (holds(node.item, sumBefore)) {
       count += 1 + (node.left?.count ?? 0)
-      sum = sumBefore + (set.order.measure?.(node.item) ?? 0)
+      sum = sumBefore + node.measure
       node = node.right
     } else {
       node = node.left
@@ -122,57 +154,65 @@ export function countWhile<T>(set: Ordered<T>, holds: (item: T, sumBefore: numbe
   return count
 }
 
-function insertBelow<T>(order: Order<T>, node: Node<T> | undefined, fresh: Node<T>): Node<T> {
-  if (!node) return fresh
-  if (fresh.heapKey > node.heapKey) {
-    const [left, right] = split(order, node, fresh.item)
-    fresh.left = left
-    fresh.right = right
-    return counted(order, fresh)
-  }
-  if (order.compare(fresh.item, node.item) < 0) node.left = insertBelow(order, node.left, fresh)
-  else node.right = insertBelow(order, node.right, fresh)
-  return counted(order, node)
+type Placed<T> = Pick<Node<T>, 'item' | 'key'>
+
+function compare<T>(order: Order<T>, a: Placed<T>, b: Placed<T>): number {
+  if (a.key !== b.key) return a.key < b.key ? -1 : 1
+  return order.tie(a.item, b.item)
 }
 
-function removeBelow<T>(order: Order<T>, node: Node<T> | undefined, item: T): Node<T> | undefined {
-  if (!node) return undefined
-  const side = order.compare(item, node.item)
-  if (side === 0) return join(order, node.left, node.right)
-  if (side < 0) node.left = removeBelow(order, node.left, item)
-  else node.right = removeBelow(order, node.right, item)
-  return counted(order, node)
+function createNode<T>(set: Ordered<T>, item: T): Node<T> {
+  // xorshift32 (Marsaglia 2003).
+  let seed = set.seed
+  seed ^= seed << 13
+  seed ^= seed >>> 17
+  seed ^= seed << 5
+  set.seed = seed
+  const measure = set.order.measure?.(item) ?? 0
+  return {
+    item,
+    key: set.order.key(item),
+    measure,
+    heapKey: seed,
+    left: undefined,
+    right: undefined,
+    count: 1,
+    sum: measure,
+  }
 }
 
 type Tree<T> = Node<T> | undefined
 
-/** What stands before `item`, and what behind it. */
-function split<T>(order: Order<T>, node: Tree<T>, item: T): [Tree<T>, Tree<T>] {
+/** What stands before `at`, and what behind it. */
+function split<T>(order: Order<T>, node: Tree<T>, at: Placed<T>): [Tree<T>, Tree<T>] {
   if (!node) return [undefined, undefined]
-  if (order.compare(item, node.item) < 0) {
-    const [left, right] = split(order, node.left, item)
+  if (compare(order, at, node) < 0) {
+    const [left, right] = split(order, node.left, at)
     node.left = right
-    return [left, counted(order, node)]
+    recount(node)
+    return [left, node]
   }
-  const [left, right] = split(order, node.right, item)
+  const [left, right] = split(order, node.right, at)
   node.right = left
-  return [counted(order, node), right]
+  recount(node)
+  return [node, right]
 }
 
 /** One tree of two, the first of which stands wholly before the second. */
-function join<T>(order: Order<T>, left: Tree<T>, right: Tree<T>): Tree<T> {
+function join<T>(left: Tree<T>, right: Tree<T>): Tree<T> {
   if (!left || !right) return left ?? right
   if (left.heapKey > right.heapKey) {
-    left.right = join(order, left.right, right)
-    return counted(order, left)
+    left.right = join(left.right, right)
+    recount(left)
+    return left
   }
-  right.left = join(order, left, right.left)
-  return counted(order, right)
+  right.left = join(left, right.left)
+  recount(right)
+  return right
 }
 
-function counted<T>(order: Order<T>, node: Node<T>): Node<T> {
+function recount<T>(node: Node<T>): void {
   const { left, right } = node
   node.count = 1 + (left?.count ?? 0) + (right?.count ?? 0)
-  if (order.measure) node.sum = order.measure(node.item) + (left?.sum ?? 0) + (right?.sum ?? 0)
-  return node
+  node.sum = node.measure + (left?.sum ?? 0) + (right?.sum ?? 0)
 }

@@ -10,7 +10,7 @@ import type {
 import { createTenants, enter, leave, serve, weightOf } from './fairness.ts'
 import { type Groups, groupsInOrder, join, part, positionOf, walk } from './lanes.ts'
 import { createOrdered, firstOf, insert, remove } from './ordered.ts'
-import { checkTicket, createWaiting, rise, type Waiting } from './state.ts'
+import { byArrival, checkTicket, createWaiting, rise, type Waiting } from './state.ts'
 
 /**
  * The queue that every request passes, if only for a moment. `limits` must not change. Throws a `RangeError` for a
@@ -31,8 +31,8 @@ export function createAdmissionQueue(
   const byId = new Map<number, Waiting>()
   const groups: Groups = new Map()
   const bounds = createBounds(limits)
-  const rising = createOrdered<Waiting>({ compare: byRise })
-  const expiring = createOrdered<Waiting>({ compare: byDeadline })
+  const rising = createOrdered<Waiting>({ key: ({ risesAtMs }) => risesAtMs, tie: byArrival })
+  const expiring = createOrdered<Waiting>({ key: deadlineOf, tie: byArrival })
   /** Counts the changes, for those who walk the queue meanwhile. */
   let version = 0
 
@@ -52,8 +52,8 @@ export function createAdmissionQueue(
     byId.delete(ticket.id)
     part(groups, waiting)
     vacate(bounds, waiting)
-    remove(rising, waiting)
-    remove(expiring, waiting)
+    if (waiting.risesAtMs !== Number.POSITIVE_INFINITY) remove(rising, waiting)
+    if (ticket.deadlineMs !== undefined) remove(expiring, waiting)
     leave(tenants, waiting.tenant)
   }
 
@@ -164,14 +164,6 @@ export function createAdmissionQueue(
 
 function deadlineOf({ ticket }: Waiting): number {
   return ticket.deadlineMs ?? Number.POSITIVE_INFINITY
-}
-
-function byRise(a: Waiting, b: Waiting): number {
-  return a.risesAtMs - b.risesAtMs || a.ticket.id - b.ticket.id
-}
-
-function byDeadline(a: Waiting, b: Waiting): number {
-  return deadlineOf(a) - deadlineOf(b) || a.ticket.id - b.ticket.id
 }
 
 /** Most waiting first; costs the number of tickets. */

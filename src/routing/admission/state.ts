@@ -59,9 +59,13 @@ export interface GroupRank {
  */
 export const impliedDeadlineMs = 600_000
 
+export function byArrival(a: Waiting, b: Waiting): number {
+  return a.ticket.arrivedMs - b.ticket.arrivedMs || a.ticket.id - b.ticket.id
+}
+
 /** Earliest deadline, then arrival. */
 export function byDue(a: Waiting, b: Waiting): number {
-  return a.dueMs - b.dueMs || a.ticket.arrivedMs - b.ticket.arrivedMs || a.ticket.id - b.ticket.id
+  return a.dueMs - b.dueMs || byArrival(a, b)
 }
 
 /** A ticket that has come, with the class it counts as at `nowMs`. */

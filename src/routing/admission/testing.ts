@@ -83,7 +83,7 @@ export class PlainQueue {
 
   expire(nowMs: number): Refusal[] {
     const due = this.tickets.filter(({ deadlineMs }) => deadlineMs !== undefined && deadlineMs <= nowMs)
-    due.sort((a, b) => (a.deadlineMs ?? 0) - (b.deadlineMs ?? 0) || a.id - b.id)
+    due.sort((a, b) => (a.deadlineMs ?? 0) - (b.deadlineMs ?? 0) || a.arrivedMs - b.arrivedMs || a.id - b.id)
     for (const { id } of due) this.take(id)
     return due.map((ticket) => ({ ticket, reason: 'deadline' }))
   }

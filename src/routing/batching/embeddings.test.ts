@@ -5,6 +5,7 @@ import { DroverError } from '../../inference/index.ts'
 import {
   createEmbedBatcher,
   type EmbedAnswer,
+  type EmbedBatcher,
   type EmbedInput,
   type EmbedTarget,
   embedOver,
@@ -66,42 +67,75 @@ function letters(options: { refuses?: string; trouble?: Error } = {}) {
 }
 
 const never = () => new AbortController().signal
+/** Has the engine busy with `0`, so that others have to wait, until the returned function is called. */
+function occupy(
+  batcher: EmbedBatcher,
+  { target, holdUntil }: ReturnType<typeof letters>,
+): () => Promise<void> {
+  const held = Promise.withResolvers<void>()
+  holdUntil(held.promise)
+  const first = batcher.embed(target, ['0'], never())
+  holdUntil(Promise.resolve())
+  return async () => {
+    held.resolve()
+    await Promise.allSettled([first])
+  }
+}
+
 const setUp = (more: { windowMs?: number; maxBatchSize?: number } = {}) => {
   const clock = handClock()
   return { clock, batcher: createEmbedBatcher({ windowMs: 5, maxBatchSize: 8, clock, ...more }) }
 }
 
-describe('embeddings asked for within a few milliseconds', () => {
+describe('embeddings asked for within a few milliseconds of a busy instance', () => {
   it('go to the engine as one call, and each caller has its own vectors and tokens', async () => {
     const { clock, batcher } = setUp()
-    const { target, asked } = letters()
-    const first = batcher.embed(target, ['a', 'bb'], never())
-    const second = batcher.embed(target, ['ccc'], never())
+    const engine = letters()
+    occupy(batcher, engine)
+    const first = batcher.embed(engine.target, ['a', 'bb'], never())
+    const second = batcher.embed(engine.target, ['ccc'], never())
     await clock.advance(5)
-    expect(asked).toEqual([['a', 'bb', 'ccc']])
+    expect(engine.asked).toEqual([['0'], ['a', 'bb', 'ccc']])
     expect(await first).toEqual({ embeddings: ['a', 'bb'].map(vectorOf), promptTokens: 3 })
     expect(await second).toEqual({ embeddings: [vectorOf('ccc')], promptTokens: 3 })
   })
 
+  it('go at once where the instance is idle, or becomes it', async () => {
+    const { batcher } = setUp()
+    const engine = letters()
+    const finish = occupy(batcher, engine)
+    expect(engine.asked).toEqual([['0']])
+    const others = [
+      batcher.embed(engine.target, ['a'], never()),
+      batcher.embed(engine.target, ['b'], never()),
+    ]
+    expect(engine.asked).toHaveLength(1)
+    await finish()
+    await Promise.all(others)
+    expect(engine.asked).toEqual([['0'], ['a', 'b']])
+  })
+
   it('wait no longer than the window, and not at all once there are enough', async () => {
     const { clock, batcher } = setUp({ maxBatchSize: 3 })
-    const { target, asked } = letters()
-    void batcher.embed(target, ['a'], never())
-    void batcher.embed(target, ['b', 'c'], never())
-    expect(asked).toEqual([['a', 'b', 'c']])
-    void batcher.embed(target, ['d'], never())
-    void batcher.embed(target, ['e', 'f', 'g', 'h'], never())
-    expect(asked.slice(1)).toEqual([['e', 'f', 'g', 'h']])
+    const engine = letters()
+    occupy(batcher, engine)
+    void batcher.embed(engine.target, ['a'], never())
+    void batcher.embed(engine.target, ['b', 'c'], never())
+    expect(engine.asked.slice(1)).toEqual([['a', 'b', 'c']])
+    void batcher.embed(engine.target, ['d'], never())
+    void batcher.embed(engine.target, ['e', 'f', 'g', 'h'], never())
+    expect(engine.asked.slice(2)).toEqual([['e', 'f', 'g', 'h']])
     await clock.advance(5)
-    expect(asked.slice(2)).toEqual([['d']])
+    expect(engine.asked.slice(3)).toEqual([['d']])
   })
 
   it('never exceed the largest batch', async () => {
     const { batcher } = setUp({ maxBatchSize: 3 })
-    const { target, asked } = letters()
-    void batcher.embed(target, ['a', 'b'], never())
-    void batcher.embed(target, ['c', 'd'], never())
-    expect(asked).toEqual([['a', 'b']])
+    const engine = letters()
+    occupy(batcher, engine)
+    void batcher.embed(engine.target, ['a', 'b'], never())
+    void batcher.embed(engine.target, ['c', 'd'], never())
+    expect(engine.asked.slice(1)).toEqual([['a', 'b']])
   })
 
   it('are sent at once where there is no window', async () => {
@@ -113,39 +147,43 @@ describe('embeddings asked for within a few milliseconds', () => {
 
   it('stay apart by instance', async () => {
     const { clock, batcher } = setUp()
-    const one = letters()
-    const other = letters()
-    void batcher.embed(one.target, ['a'], never())
-    void batcher.embed(other.target, ['b'], never())
+    const engines = [letters(), letters()]
+    for (const engine of engines) occupy(batcher, engine)
+    for (const [index, { target }] of engines.entries()) void batcher.embed(target, [`${index}`], never())
     await clock.advance(5)
-    expect([one.asked, other.asked]).toEqual([[['a']], [['b']]])
+    expect(engines.map(({ asked }) => asked)).toEqual([
+      [['0'], ['0']],
+      [['0'], ['1']],
+    ])
   })
 
   it('of a caller that leaves before they are sent are not sent', async () => {
     const { clock, batcher } = setUp()
-    const { target, asked } = letters()
+    const engine = letters()
+    occupy(batcher, engine)
     const leaver = new AbortController()
-    const left = batcher.embed(target, ['a'], leaver.signal)
-    const stays = batcher.embed(target, ['b'], never())
+    const left = batcher.embed(engine.target, ['a'], leaver.signal)
+    const stays = batcher.embed(engine.target, ['b'], never())
     leaver.abort(new DroverError('cancelled', 'gone'))
     await expect(left).rejects.toThrow('gone')
     await clock.advance(5)
-    expect([asked, (await stays).promptTokens]).toEqual([[['b']], 1])
+    expect([engine.asked.slice(1), (await stays).promptTokens]).toEqual([[['b']], 1])
   })
 
   it('of a caller that leaves later do not disturb the others, and stop with the last', async () => {
     const { clock, batcher } = setUp()
-    const { target, signals, holdUntil } = letters()
+    const engine = letters()
+    occupy(batcher, engine)
     const held = Promise.withResolvers<void>()
-    holdUntil(held.promise)
+    engine.holdUntil(held.promise)
     const callers = [new AbortController(), new AbortController()]
-    const answers = callers.map(({ signal }, index) => batcher.embed(target, [`${index}`], signal))
+    const answers = callers.map(({ signal }, index) => batcher.embed(engine.target, [`${index}`], signal))
     const outcomes = Promise.allSettled(answers)
     await clock.advance(5)
     callers[0]?.abort(new DroverError('cancelled', 'first'))
-    expect(signals[0]?.aborted).toBe(false)
+    expect(engine.signals[1]?.aborted).toBe(false)
     callers[1]?.abort(new DroverError('cancelled', 'second'))
-    expect(signals[0]?.aborted).toBe(true)
+    expect(engine.signals[1]?.aborted).toBe(true)
     held.resolve()
     expect(await outcomes).toMatchObject([
       { reason: { message: 'first' } },
@@ -155,9 +193,10 @@ describe('embeddings asked for within a few milliseconds', () => {
 
   it('are refused only to the caller whose input is bad', async () => {
     const { clock, batcher } = setUp()
-    const { target } = letters({ refuses: 'bad' })
+    const engine = letters({ refuses: 'bad' })
+    occupy(batcher, engine)
     const answers = Promise.allSettled(
-      [['a'], ['bad'], ['cc']].map((inputs) => batcher.embed(target, inputs, never())),
+      [['a'], ['bad'], ['cc']].map((inputs) => batcher.embed(engine.target, inputs, never())),
     )
     await clock.advance(5)
     expect(await answers).toMatchObject([
@@ -169,14 +208,17 @@ describe('embeddings asked for within a few milliseconds', () => {
 
   it('fail together when the engine dies, and do not ask it again', async () => {
     const { clock, batcher } = setUp()
-    const { target, asked } = letters({ trouble: new DroverError('engine_crashed', 'it died') })
-    const answers = Promise.allSettled([['a'], ['b']].map((inputs) => batcher.embed(target, inputs, never())))
+    const engine = letters({ trouble: new DroverError('engine_crashed', 'it died') })
+    occupy(batcher, engine)
+    const answers = Promise.allSettled(
+      [['a'], ['b']].map((inputs) => batcher.embed(engine.target, inputs, never())),
+    )
     await clock.advance(5)
     expect(await answers).toMatchObject([
       { reason: { code: 'engine_crashed' } },
       { reason: { code: 'engine_crashed' } },
     ])
-    expect(asked).toHaveLength(1)
+    expect(engine.asked).toHaveLength(2)
   })
 
   it('reach their callers whatever comes together with what', async () => {
@@ -191,11 +233,12 @@ describe('embeddings asked for within a few milliseconds', () => {
         fc.integer({ min: 1, max: 6 }),
         async (calls, most) => {
           const { clock, batcher } = setUp({ maxBatchSize: most })
-          const { target, asked } = letters({ refuses: 'bad' })
+          const { target, asked, holdUntil } = letters({ refuses: 'bad' })
           const answers = []
           for (const { inputs, pauseMs, leavesAfterMs } of calls) {
             const leaver = new AbortController()
             if (leavesAfterMs !== null) clock.after(leavesAfterMs, () => leaver.abort(new Error('left')))
+            holdUntil(new Promise((resolve) => void clock.after(3, resolve)))
             answers.push(Promise.allSettled([batcher.embed(target, inputs, leaver.signal)]))
             await clock.advance(pauseMs)
           }

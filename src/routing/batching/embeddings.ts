@@ -16,14 +16,17 @@ export interface EmbedTarget {
 }
 
 export interface EmbedBatcherOptions {
-  /** How long the first call waits for others to come along; 0 sends each call on its own. */
+  /** How long a call waits at most for others to come along, where the instance is busy; 0 sends each on its own. */
   windowMs: number
   /** Inputs that go to the engine in one call at most; a call that has as many by itself waits for nobody. */
   maxBatchSize: number
   clock: Clock
 }
 
-/** Calls for the same instance within a few milliseconds become one call to its engine. */
+/**
+ * Calls for the same instance within a few milliseconds become one call to its engine. One that finds it idle goes at
+ * once: only where there is a crowd does anybody wait.
+ */
 export interface EmbedBatcher {
   /**
    * As `target.embed`, but for what the wait adds. A call that aborts, or an input that is refused, is nobody else's
@@ -56,12 +59,23 @@ const engineTroubles = new Set<ErrorCode>([
 
 export function createEmbedBatcher({ windowMs, maxBatchSize, clock }: EmbedBatcherOptions): EmbedBatcher {
   const gatherings = new Map<EmbedTarget, Gathering>()
+  /** Calls that each engine is at. */
+  const running = new Map<EmbedTarget, number>()
 
   function flush(target: EmbedTarget): void {
     const gathering = gatherings.get(target)
     gatherings.delete(target)
     gathering?.cancelTimer()
-    if (gathering && gathering.calls.size > 0) void runTogether(target, [...gathering.calls])
+    if (gathering && gathering.calls.size > 0) void run(target, [...gathering.calls])
+  }
+
+  async function run(target: EmbedTarget, calls: readonly Call[]): Promise<void> {
+    running.set(target, (running.get(target) ?? 0) + 1)
+    await runTogether(target, calls)
+    const others = (running.get(target) ?? 0) - 1
+    if (others > 0) return void running.set(target, others)
+    running.delete(target)
+    flush(target)
   }
 
   function gather(target: EmbedTarget, call: Call): Gathering {
@@ -74,7 +88,7 @@ export function createEmbedBatcher({ windowMs, maxBatchSize, clock }: EmbedBatch
     }
     gathering.calls.add(call)
     gathering.size += call.inputs.length
-    if (gathering.size >= maxBatchSize) flush(target)
+    if (gathering.size >= maxBatchSize || !running.has(target)) flush(target)
     return gathering
   }
 

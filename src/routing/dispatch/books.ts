@@ -14,6 +14,10 @@ export interface Run {
   outputTokens: number
   /** Prompt tokens that are believed to have to be computed. */
   computedTokens: number
+  /** Another prompt was computed at the same time: its own duration says nothing about the instance's speed. */
+  shared: boolean
+  /** What the instance computed in the stretch of shared prompts that this one closed. */
+  stretch?: { tokens: number; ms: number }
   /** The instance's requests at its first token and since: their mean is the batch it ran in. */
   batchSum: number
   batchSamples: number
@@ -30,6 +34,9 @@ export interface BookedInstance extends HeapNode {
   prefillTokens: number
   /** Since when the first of `prefilling` is being computed. */
   prefillSinceMs: number
+  /** Prompt tokens computed, and since when, while there was always a prompt to compute. */
+  stretchTokens: number
+  stretchSinceMs: number
   activeTokens: number
   lastChosen: number
   chosen: number
@@ -51,6 +58,8 @@ export function bookInstance(info: DispatchInstance, nowMs: number): BookedInsta
     prefilling: new Set(),
     prefillTokens: 0,
     prefillSinceMs: nowMs,
+    stretchTokens: 0,
+    stretchSinceMs: nowMs,
     activeTokens: 0,
     lastChosen: 0,
     chosen: 0,
@@ -62,13 +71,35 @@ export function bookInstance(info: DispatchInstance, nowMs: number): BookedInsta
 export function beginRun(run: Run, nowMs: number): void {
   const { booked, request } = run
   booked.runs.set(request.id, run)
-  if (booked.prefilling.size === 0) booked.prefillSinceMs = nowMs
+  if (booked.prefilling.size === 0) {
+    booked.prefillSinceMs = nowMs
+    booked.stretchSinceMs = nowMs
+    booked.stretchTokens = 0
+  } else {
+    run.shared = true
+    for (const other of booked.prefilling) other.shared = true
+  }
   booked.prefilling.add(run)
   booked.prefillTokens += run.computedTokens
   booked.activeTokens += request.promptTokens
 }
 
-/** The prompt has been computed, or will never be. */
+/** A stretch without a pause is measured after so long. */
+const longestStretchMs = 5_000
+
+/** The prompt has been computed. */
+export function completePrefill(run: Run, nowMs: number): void {
+  const { booked } = run
+  booked.stretchTokens += run.computedTokens
+  endPrefill(run, nowMs)
+  const ms = nowMs - booked.stretchSinceMs
+  if (booked.prefilling.size > 0 && ms < longestStretchMs) return
+  run.stretch = { tokens: booked.stretchTokens, ms }
+  booked.stretchTokens = 0
+  booked.stretchSinceMs = nowMs
+}
+
+/** The prompt is computed no longer, or has been. */
 export function endPrefill(run: Run, nowMs: number): void {
   const { booked } = run
   if (!booked.prefilling.delete(run)) return

@@ -141,6 +141,25 @@ describe('the dispatcher', () => {
     expect(rates?.prefillTokensPerS).toBeLessThan(2100)
   })
 
+  it('learns the speed of an engine that computes several prompts at once, not of its share in each', () => {
+    const one = dispatcher()
+    one.add(instance(1), 0)
+    for (let round = 0; round < 40; round++) {
+      const startMs = round * 10_000
+      // Four prompts of 1,290 tokens together take the 2.58 s that 5,160 tokens take at 2,000 a second.
+      const four = range(0, 4).map((index) =>
+        request(range(round * 400 + index * 100, round * 400 + index * 100 + 20)),
+      )
+      for (const asked of four) one.started(asked, 1, one.decide(asked, { nowMs: startMs }), startMs)
+      for (const asked of four) one.firstToken(asked.id, startMs + 2580)
+      const usage = { promptTokens: 1290, cachedTokens: 0, outputTokens: 20, promptMs: 2580, outputMs: 300 }
+      for (const asked of four) one.ended(asked.id, { outcome: 'answered', usage }, startMs + 2900)
+    }
+    const rates = one.decide(request([]), { nowMs: 900_000 }).ranked[0]?.candidate.rates
+    expect(rates?.prefillTokensPerS).toBeGreaterThan(1800)
+    expect(rates?.prefillTokensPerS).toBeLessThan(2200)
+  })
+
   it('believes an engine that has not found what was thought to be there', () => {
     const one = dispatcher()
     one.add(instance(1), 0)

@@ -1,3 +1,4 @@
+import type { Usage } from '../../inference/index.ts'
 import type { HealthBook } from '../health/contract.ts'
 import type { Candidate, Policy, PolicyName, Ranked, RouteRequest } from '../policy/contract.ts'
 import type { Predictor } from '../prediction/contract.ts'
@@ -8,8 +9,8 @@ import {
   backlogTokens,
   beginRun,
   bookInstance,
+  completePrefill,
   decodeStepMs,
-  endPrefill,
   endRun,
   type Run,
   remainingMs,
@@ -42,10 +43,10 @@ export interface DispatcherParts {
 }
 
 /** Up to so many instances of a model all are looked at; of more, those that hold the prefix, the idlest and some at random. */
-const lookAtAll = 64
-const idlest = 12
-const atRandom = 8
-const holders = 16
+const lookAtAll = 32
+const idlest = 8
+const atRandom = 4
+const holders = 12
 /** Nodes of the heap that are looked at to find the idlest that may be taken. */
 const mostHeapNodes = 64
 /** Conversations whose last instance is remembered. */
@@ -126,7 +127,9 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
       } else if (health && !health.allows(id, nowMs)) {
         excluded.push({ id, reason: 'it is unhealthy: its circuit breaker is open, or its probes fail' })
       } else {
-        candidates.push(candidateOf(booked, request, cached.get(id) ?? 0, nowMs))
+        // The longest holders are known; others may hold the system prompt.
+        const blocks = request.blocks ? (cached.get(id) ?? prefix.heldBy(id, request.blocks, nowMs)) : 0
+        candidates.push(candidateOf(booked, request, blocks, nowMs))
       }
     }
     return { candidates, excluded }
@@ -193,6 +196,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
       startedMs: nowMs,
       outputTokens: 0,
       computedTokens: Math.max(0, request.promptTokens - (cached ?? 0)),
+      shared: false,
       batchSum: 0,
       batchSamples: 0,
     }
@@ -244,7 +248,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     if (!run || run.firstTokenMs !== undefined) return
     run.firstTokenMs = nowMs
     sampleBatch(run)
-    endPrefill(run, nowMs)
+    completePrefill(run, nowMs)
     reorder(run.booked, nowMs)
   }
 
@@ -274,8 +278,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
       predictor.observe({
         of: booked.of,
         shape: request.shape,
-        computedTokens: Math.max(0, usage.promptTokens - usage.cachedTokens),
-        prefillMs: usage.promptMs,
+        ...prefillOf(run, usage),
         outputTokens: usage.outputTokens,
         decodeMs: usage.outputMs,
         batch: run.batchSamples === 0 ? 1 : run.batchSum / run.batchSamples,
@@ -309,6 +312,15 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 
 function sessionKey({ tenant, session, key }: DispatchRequest): string {
   return `${tenant}\n${key}\n${session}`
+}
+
+/** How fast prompts were computed: of one that had the engine to itself by its own count, else of the whole stretch. */
+function prefillOf({ shared, stretch }: Run, usage: Usage): { computedTokens: number; prefillMs: number } {
+  if (!shared) {
+    const computedTokens = Math.max(0, usage.promptTokens - usage.cachedTokens)
+    return { computedTokens, prefillMs: usage.promptMs }
+  }
+  return { computedTokens: stretch?.tokens ?? 0, prefillMs: stretch?.ms ?? 0 }
 }
 
 function sampleBatch(run: Run): void {

@@ -24,7 +24,18 @@ describe('predicted_finish', () => {
     const holder = candidate(0, { cachedTokens: 2000, running: 1, prefilling: 1, prefillTokens: 6000 })
     const idle = [holder, candidate(1), candidate(2), candidate(3)]
     expect(orderOf('predicted_finish', idle)[0]).not.toBe(0)
-    const busy = idle.map((one) => ({ ...one, prefilling: 3, prefillTokens: one.prefillTokens + 6000 }))
+    const busy = idle.map((one) => ({
+      ...one,
+      running: 3,
+      prefilling: 3,
+      prefillTokens: one.prefillTokens + 6000,
+    }))
+    expect(orderOf('predicted_finish', busy)[0]).toBe(0)
+  })
+
+  it('does so too where answers would stall for what is computed anew', () => {
+    const holder = candidate(0, { cachedTokens: 2000, running: 1, prefilling: 1, prefillTokens: 6000 })
+    const busy = [holder, candidate(1), candidate(2)].map((one) => ({ ...one, running: one.running + 6 }))
     expect(orderOf('predicted_finish', busy)[0]).toBe(0)
   })
 

@@ -27,7 +27,7 @@ export const tuning = {
    */
   othersIdle: 0.5,
   othersPerWaiting: 3,
-  othersPerDecoding: 0.4,
+  othersPerDecoding: 0.5,
   othersMost: 16,
 
   /** SGLang's rule: a match counts above this share of the prompt (its command line's default). */

@@ -1,4 +1,4 @@
-import type { Measured, Run } from './measured.ts'
+import type { Measured, Run } from '../measured.ts'
 
 /** A distribution in milliseconds. */
 export interface Spread {

@@ -1,0 +1,150 @@
+import type { Experiment, Row } from '../experiment.ts'
+import { element, label } from './markup.ts'
+import { simulatedTitle, time } from './table.ts'
+
+/** Mid tones that stand out from a light and a dark ground alike. */
+const colours = [
+  '#2f74c8',
+  '#d9483b',
+  '#2f8f43',
+  '#d99a1c',
+  '#9061d6',
+  '#12a0a0',
+  '#c9406a',
+  '#6b7a1f',
+  '#c9713a',
+  '#4c86c6',
+  '#8a93a0',
+  '#5a4fcf',
+  '#a0522d',
+  '#1c2430',
+]
+const margin = 24
+const panel = { width: 360, height: 240, left: 48, gap: 40 }
+const top = 92
+const legendRow = 20
+
+/**
+ * Which share of the requests had their first token within which time, a line for each policy and a panel for each
+ * load, on one logarithmic axis. One SVG document without scripts or outside files.
+ */
+export function drawPlot({ rows }: Experiment, about: string): string {
+  const loads = [...new Set(rows.map(({ load }) => load))]
+  const routers = [...new Set(rows.map(({ router }) => router))]
+  const colourOf = (router: string) =>
+    colours[routers.indexOf(router as Row['router']) % colours.length] ?? ''
+  const axis = axisOf(rows)
+  const step = panel.left + panel.width + panel.gap
+  const width = 2 * margin + Math.max(loads.length * step, 480)
+  const perRow = Math.max(1, Math.floor((width - 2 * margin) / 190))
+  const legendTop = top + panel.height + 60
+  const height = legendTop + Math.ceil(routers.length / perRow) * legendRow + margin
+  const panels = loads.map((load, index) => {
+    const at = margin + panel.left + index * step
+    const ofLoad = rows.filter((row) => row.load === load)
+    const title = load === undefined ? 'as recorded' : `load ${Number((load * 100).toFixed(1))} %`
+    const lines = ofLoad.map((row) => lineOf(row, axis, at, colourOf(row.router)))
+    return [drawAxes(axis, at), label(at, top - 10, 'name ink', title), ...lines].join('')
+  })
+  const legend = routers.map((router, index) => {
+    const x = margin + (index % perRow) * 190
+    const y = legendTop + Math.floor(index / perRow) * legendRow
+    const swatch = { x, y: y - 9, width: 18, height: 4, rx: 2, fill: colourOf(router) }
+    return element('rect', swatch) + label(x + 24, y - 4, 'small ink', router)
+  })
+  return `${element(
+    'svg',
+    {
+      xmlns: 'http://www.w3.org/2000/svg',
+      class: 'drover-plot',
+      role: 'img',
+      width,
+      height,
+      viewBox: `0 0 ${Math.ceil(width)} ${Math.ceil(height)}`,
+    },
+    element('title', {}, 'Time to first token'),
+    element('style', {}, styleSheet),
+    element('rect', { width: '100%', height: '100%', class: 'ground' }),
+    label(margin, 32, 'title ink', 'Time to first token'),
+    label(margin, 51, 'small dim', simulatedTitle),
+    label(margin, 67, 'small dim', about),
+    ...panels,
+    ...legend,
+  )}\n`
+}
+
+interface Axis {
+  leastMs: number
+  mostMs: number
+}
+
+/** Whole powers of ten around all that is shown. */
+function axisOf(rows: readonly Row[]): Axis {
+  const values = rows.flatMap(({ ttftQuantilesMs }) => [ttftQuantilesMs[2] ?? 1, ttftQuantilesMs.at(-1) ?? 1])
+  const least = Math.floor(Math.log10(Math.max(0.1, Math.min(...values))))
+  const most = Math.ceil(Math.log10(Math.max(1, ...values)))
+  return { leastMs: 10 ** least, mostMs: 10 ** Math.max(most, least + 1) }
+}
+
+function xOf(ms: number, { leastMs, mostMs }: Axis, left: number): number {
+  const share = Math.log(Math.max(ms, leastMs) / leastMs) / Math.log(mostMs / leastMs)
+  return left + share * panel.width
+}
+
+function drawAxes(axis: Axis, left: number): string {
+  const bottom = top + panel.height
+  const parts: string[] = []
+  for (let ms = axis.leastMs; ms <= axis.mostMs * 1.001; ms *= 10) {
+    const x = xOf(ms, axis, left)
+    parts.push(element('line', { x1: x, x2: x, y1: top, y2: bottom, class: 'grid' }))
+    parts.push(label(x, bottom + 16, 'small dim middle', tick(ms)))
+  }
+  for (const share of [0, 0.5, 0.9, 1]) {
+    const y = bottom - share * panel.height
+    parts.push(element('line', { x1: left, x2: left + panel.width, y1: y, y2: y, class: 'grid' }))
+    parts.push(label(left - 6, y + 4, 'small dim end', `${share * 100} %`))
+  }
+  return parts.join('')
+}
+
+function tick(ms: number): string {
+  return time(ms).replace(/\.0+(?= )/, '')
+}
+
+function lineOf(row: Row, axis: Axis, left: number, colour: string): string {
+  const { ttftQuantilesMs, router, summary } = row
+  const last = ttftQuantilesMs.length - 1
+  const points = ttftQuantilesMs.map((ms, index) => {
+    const y = top + panel.height - (index / last) * panel.height
+    return `${xOf(ms, axis, left).toFixed(1)},${y.toFixed(1)}`
+  })
+  const told = `${router}: mean ${time(summary.ttftMs.mean)}, p99 ${time(summary.ttftMs.p99)}`
+  return element(
+    'polyline',
+    { points: points.join(' '), stroke: colour, class: 'line' },
+    element('title', {}, told),
+  )
+}
+
+const light = { ground: '#ffffff', edge: '#d3d9e2', ink: '#1c2430', dim: '#5d6878' }
+const dark = { ground: '#12161c', edge: '#36404e', ink: '#e8ecf2', dim: '#9aa6b6' }
+
+function themeOf({ ground, edge, ink, dim }: typeof light): string {
+  return (
+    `.drover-plot .ground{fill:${ground}}.drover-plot .grid{stroke:${edge}}` +
+    `.drover-plot .ink{fill:${ink}}.drover-plot .dim{fill:${dim}}`
+  )
+}
+
+/** Every rule under the drawing's own class, so that it keeps to itself inside a page. */
+const styleSheet = [
+  '.drover-plot{font-family:system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif}',
+  '.drover-plot .title{font-size:20px;font-weight:600}',
+  '.drover-plot .name{font-size:14px;font-weight:600}',
+  '.drover-plot .small{font-size:11px}',
+  '.drover-plot .middle{text-anchor:middle}',
+  '.drover-plot .end{text-anchor:end}',
+  '.drover-plot .line{fill:none;stroke-width:2;stroke-linejoin:round}',
+  themeOf(light),
+  `@media (prefers-color-scheme:dark){${themeOf(dark)}}`,
+].join('\n')

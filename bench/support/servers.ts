@@ -1,8 +1,13 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { DeviceReport } from '../../src/api/index.ts'
 import { openStore } from '../../src/models/index.ts'
+import { withoutSettings } from '../../test/support/drover.ts'
+import { freePort } from '../../test/support/free-port.ts'
+import { ensureLlamaServer } from '../../test/support/llama-server.ts'
 import { quietLog } from '../../test/support/quiet-log.ts'
 import { type SyntheticShape, writeSyntheticGguf } from '../../tools/synthetic.ts'
 
@@ -76,4 +81,49 @@ http {
 `,
   )
   return start('nginx', ['-c', config, '-p', folder])
+}
+
+export interface DroverOptions {
+  folder: string
+  modelsDir: string
+  engine: string
+  env?: Record<string, string>
+}
+
+/** A Drover on a free port, without settings of the user's own. */
+export async function startDrover({ folder, modelsDir, engine, env }: DroverOptions): Promise<Drover> {
+  const port = await freePort()
+  const llamaServer = engine === 'llama.cpp' ? { DROVER_LLAMA_SERVER: await ensureLlamaServer() } : {}
+  const child = start(process.execPath, ['bin/drover.js', 'serve'], {
+    ...withoutSettings(process.env),
+    HOME: folder,
+    DROVER_HOME: folder,
+    DROVER_ENGINE: engine,
+    ...llamaServer,
+    OLLAMA_HOST: `127.0.0.1:${port}`,
+    OLLAMA_MODELS: modelsDir,
+    OLLAMA_KEEP_ALIVE: '-1',
+    ...env,
+  })
+  const origin = `http://127.0.0.1:${port}`
+  await ready(`${origin}/api/version`)
+  const stop = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const exited = once(child, 'exit')
+    child.kill('SIGTERM')
+    await exited
+  }
+  return { origin, stop }
+}
+
+export interface Drover {
+  origin: string
+  stop(): Promise<void>
+}
+
+/** The process of the instance on a device; undefined where none is ready there. */
+export async function pidOn(origin: string, deviceId: string): Promise<number | undefined> {
+  const { devices } = (await (await fetch(`${origin}/api/devices`)).json()) as DeviceReport
+  const instances = devices.find(({ id }) => id === deviceId)?.instances ?? []
+  return instances.find(({ state }) => state === 'ready')?.pid
 }

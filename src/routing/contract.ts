@@ -8,8 +8,11 @@ import type {
 } from '../inference/index.ts'
 import type { StoredModel } from '../models/index.ts'
 import type { PriorityClass, QueueReport } from './admission/index.ts'
+import type { ResponseCacheStats } from './batching/index.ts'
 import type { Rates } from './policy/index.ts'
 import type { PredictionError } from './prediction/index.ts'
+import type { PrefixStats } from './prefix/index.ts'
+import type { SessionStats } from './sessions/index.ts'
 
 /** A model that is running now, for `/api/ps`. */
 export interface LoadedModel {
@@ -96,6 +99,14 @@ export interface QueueStatus extends QueueReport {
     health: number
   }[]
   predictions: { model: string; error: PredictionError }[]
+  caches: CacheStats
+}
+
+/** What is known of, or kept of, prompts and answers. */
+export interface CacheStats {
+  prefixes: PrefixStats
+  sessions?: SessionStats
+  responses?: ResponseCacheStats
 }
 
 /** Request in, events out: everything between a dialect and the engines. */

@@ -1,6 +1,7 @@
 import type { EngineInstance } from '../engines/index.ts'
+import { asDroverError } from '../inference/index.ts'
 import type { PrefixBlocks } from './prefix/index.ts'
-import type { SessionCache } from './sessions/index.ts'
+import type { SessionCache, SessionStats } from './sessions/index.ts'
 
 /** A prompt with its answer, as an instance's cache holds it. */
 export interface Conversation {
@@ -19,6 +20,8 @@ export interface ConversationKeeper {
   /** Gives an instance the saved beginning of a prompt; how many tokens it then holds. Never throws. */
   restore(conversation: Conversation, instance: EngineInstance, signal: AbortSignal): Promise<number>
   forget(instanceId: number): void
+  /** Undefined while nothing can be kept. */
+  stats(): SessionStats | undefined
 }
 
 /** An instance that ends may take so long to save all that it holds. */
@@ -29,11 +32,25 @@ const leastTokens = 256
 /** A checkpoint is written anew when the conversation has grown by this share. */
 const checkpointGrowth = 1.25
 
-/** `checkpointTokens`: conversations of so many tokens are saved after each answer; 0 none is. */
+export interface ConversationOptions {
+  /** Conversations of so many tokens are saved after each answer; 0 none is. */
+  checkpointTokens: number
+  /** Told when there will be no saved caches. */
+  warn(message: string): void
+}
+
+/** Keeps nothing until its folder is ready, and goes without where it cannot be had. */
 export function createConversationKeeper(
-  sessions: SessionCache,
-  { checkpointTokens }: { checkpointTokens: number },
+  opening: Promise<SessionCache>,
+  { checkpointTokens, warn }: ConversationOptions,
 ): ConversationKeeper {
+  let sessions: SessionCache | undefined
+  opening.then(
+    (opened) => {
+      sessions = opened
+    },
+    (error) => warn(`caches of conversations are not kept: ${asDroverError(error).message}`),
+  )
   /** By instance, the most recent last; as many as it has slots. */
   const held = new Map<number, Conversation[]>()
 
@@ -41,7 +58,7 @@ export function createConversationKeeper(
     const store = instance.sessions
     const recent = held.get(instanceId) ?? []
     held.delete(instanceId)
-    if (!store) return
+    if (!store || !sessions) return
     const signal = AbortSignal.timeout(keepTimeoutMs)
     for (const { prompt, blocks } of recent.toReversed().slice(0, instance.slots)) {
       if (signal.aborted) return
@@ -50,7 +67,7 @@ export function createConversationKeeper(
   }
 
   function checkpoint({ prompt, blocks }: Conversation, { sessions: store }: EngineInstance): void {
-    if (!store || checkpointTokens === 0 || blocks.promptTokens < checkpointTokens) return
+    if (!store || !sessions || checkpointTokens === 0 || blocks.promptTokens < checkpointTokens) return
     const saved = sessions.find(blocks, store.fingerprint)
     if (saved && blocks.hashes.length < saved.blocks * checkpointGrowth) return
     const signal = AbortSignal.timeout(keepTimeoutMs)
@@ -69,15 +86,16 @@ export function createConversationKeeper(
     },
     keep,
     savedTokens(blocks, { sessions: store }) {
-      if (!store) return 0
+      if (!store || !sessions) return 0
       const found = sessions.find(blocks, store.fingerprint)
       return found ? found.blocks * blocks.blockTokens : 0
     },
     async restore({ prompt, blocks }, { sessions: store }, signal) {
-      if (!store) return 0
+      if (!store || !sessions) return 0
       return sessions.restore(blocks, store.fingerprint, (saved) => store.restore(saved, prompt, signal))
     },
     forget: (instanceId) => void held.delete(instanceId),
+    stats: () => sessions?.stats(),
   }
 }
 

@@ -1,5 +1,5 @@
 import type { RouteReport } from '../inference/index.ts'
-import type { Explanation, QueueStatus } from './contract.ts'
+import type { CacheStats, Explanation, QueueStatus } from './contract.ts'
 import type { Decision } from './dispatch/index.ts'
 import type { LoadWish, RequestTraits } from './lifecycle/index.ts'
 import type { Ranked } from './policy/index.ts'
@@ -59,7 +59,7 @@ export function explainRoute(
 }
 
 /** Who waits, what each instance does, and how wrong predictions were. */
-export function queueStatus(pool: Pool, predictor: Predictor): QueueStatus {
+export function queueStatus(pool: Pool, predictor: Predictor, caches: CacheStats): QueueStatus {
   return {
     ...pool.queue(),
     instances: pool.instances().map(({ id, model, state, running, slots, health }) => ({
@@ -71,6 +71,7 @@ export function queueStatus(pool: Pool, predictor: Predictor): QueueStatus {
       health,
     })),
     predictions: [...predictor.errors()].map(([model, error]) => ({ model, error })),
+    caches,
   }
 }
 

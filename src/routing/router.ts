@@ -45,6 +45,7 @@ export interface RouterOptions {
   hedger?: Hedger
   degrade: DegradeOptions
   repeats: Repeats
+  cacheStats: () => CacheStats
   embedBatcher: EmbedBatcher
   /** Told of each whole answer, without any text. */
   answered?: (record: AnswerRecord) => void
@@ -365,7 +366,7 @@ export function createRouter(options: RouterOptions): Router {
       const { wish, traits } = await ask(request, model)
       return explainRoute(pool, wish, traits)
     },
-    queue: () => queueStatus(pool, knowledge.predictor),
+    queue: () => queueStatus(pool, knowledge.predictor, options.cacheStats()),
     drain: (instanceId, graceMs) => pool.drain(instanceId, graceMs),
     restart: async (name) =>
       pool.restart((await resolved(name, (missing) => `model '${missing}' not found`)).key),

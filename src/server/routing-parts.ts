@@ -43,7 +43,15 @@ export interface RoutingParts extends Pick<PoolOptions, 'dispatcher' | 'health' 
   /** What the router alone needs. */
   router: Pick<
     RouterOptions,
-    'knowledge' | 'retries' | 'hedger' | 'degrade' | 'repeats' | 'embedBatcher' | 'answered' | 'conversations'
+    | 'knowledge'
+    | 'cacheStats'
+    | 'retries'
+    | 'hedger'
+    | 'degrade'
+    | 'repeats'
+    | 'embedBatcher'
+    | 'answered'
+    | 'conversations'
   >
 }
 
@@ -63,11 +71,13 @@ export function createRoutingParts(
     breakerFailures: config.breakerFailures,
     breakerOpenMs: config.breakerOpenMs,
   })
+  const prefix = createPrefixIndex({ budgetBytes: config.prefixIndexBytes, maxAgeMs: prefixMaxAgeMs })
+  const repeats = repeatsOf(config)
   const dispatcher = createDispatcher({
     policies,
     defaultPolicy: policyNamed(config.policy),
     filter: filterCandidates,
-    prefix: createPrefixIndex({ budgetBytes: config.prefixIndexBytes, maxAgeMs: prefixMaxAgeMs }),
+    prefix,
     blockTokens: usualBlockTokens,
     predictor,
     health,
@@ -79,6 +89,7 @@ export function createRoutingParts(
     maxWaitingByClass: classLimits(config),
     ...(config.tenantWeights && { tenantWeights: config.tenantWeights }),
   })
+  const warn = (message: string) => log.warn({}, message)
   const conversations =
     sessionDir === undefined
       ? undefined
@@ -87,9 +98,9 @@ export function createRoutingParts(
             dir: sessionDir,
             budgetBytes: sessionBudgetBytes(config),
             reserveBytes: diskReserveBytes,
-            warn: (message) => log.warn({}, message),
+            warn,
           }),
-          { checkpointTokens: config.checkpointTokens },
+          { checkpointTokens: config.checkpointTokens, warn },
         )
   return {
     dispatcher,
@@ -106,7 +117,12 @@ export function createRoutingParts(
         steps: config.degrade.filter((step) => step !== 'refuse'),
         fallbackModels: config.fallbackModels ?? {},
       },
-      repeats: repeatsOf(config),
+      repeats,
+      cacheStats: () => {
+        const sessions = conversations?.stats()
+        const responses = repeats.cache?.stats()
+        return { prefixes: prefix.stats(), ...(sessions && { sessions }), ...(responses && { responses }) }
+      },
       embedBatcher: createEmbedBatcher({
         windowMs: config.batchWindowMs,
         maxBatchSize: config.maxBatchSize,

@@ -9,6 +9,7 @@ export {
   runExperiment,
 } from './experiment.ts'
 export type { Measured, Run } from './measured.ts'
+export { createMockEngine, type MockEngineOptions } from './mock-engine/index.ts'
 export { drawPlot } from './report/plot.ts'
 export { type Objective, type Summary, summarise } from './report/summary.ts'
 export { textReport } from './report/table.ts'

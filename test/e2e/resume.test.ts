@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openStore } from '../../src/models/index.ts'
 import { writeSyntheticGguf } from '../../tools/synthetic.ts'
 import { gistOf } from '../support/answer-gist.ts'
-import { type Ask, askAndKill, askQuietly } from '../support/cut-answers.ts'
+import { type Ask, askAndKill, askQuietly, haveInstances, instancesOf } from '../support/cut-answers.ts'
 import { getJson, isAlive, post, startDrover, type TestDrover, until } from '../support/drover.ts'
 import { bothEngines, engineEnv } from '../support/engines.ts'
 import { quietLog } from '../support/quiet-log.ts'
@@ -224,6 +224,94 @@ describe.each(bothEngines)('an answer whose engine is killed, on the %s engine',
     }
   }, 120_000)
 })
+
+describe.each(bothEngines)('an answer that outlasts its instance, on the %s engine', (engine) => {
+  let drover: TestDrover
+  beforeAll(async () => {
+    const env = { ...(await engineEnv(engine)), ...twoDevices, DROVER_HANG_TIMEOUT: '2s' }
+    drover = await startDrover({ modelsDir: home, env: { ...env, DROVER_HAND_OVER_AFTER: '0s' } })
+  })
+  afterAll(() => drover.stop())
+
+  const long = (prompt: string, more: object = {}): Ask => ({
+    path: '/api/generate',
+    body: { model: 'slow', prompt, raw: true, options: { ...options, num_predict: 250 }, ...more },
+  })
+  const gist = ({ text }: { text: string }) => gistOf('/api/generate', true, text)
+  const have = (count: number) => haveInstances(drover, { model: 'slow' }, count)
+  const busy = async () =>
+    (await getJson<QueueStatus>(`${drover.url}/api/queue`)).instances.filter(
+      ({ model, running }) => model === 'slow:latest' && running > 0,
+    )
+
+  /** Asks, and does something once the answer is on its way. */
+  async function askAnd(ask: Ask, act: () => Promise<void>) {
+    const answer = askQuietly(drover, ask)
+    await until('it is being answered', 10_000, async () => (await busy()).length > 0)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    await act()
+    return answer
+  }
+
+  it('goes on elsewhere when that is drained, and the instance is gone', async () => {
+    await have(2)
+    const quiet = await askQuietly(drover, long('the goat'))
+    const moved = await askAnd(long('the goat'), async () => {
+      const [{ instance } = { instance: 0 }] = await busy()
+      expect((await post(`${drover.url}/api/drain`, { instance, grace: '0s' })).status).toBe(200)
+      await until('it is gone', 20_000, async () => {
+        const { instances } = await getJson<QueueStatus>(`${drover.url}/api/queue`)
+        return !instances.some((one) => one.instance === instance)
+      })
+    })
+    expect(gist(moved)).toEqual(gist(quiet))
+    expect(moved.moves).toBe(1)
+  }, 90_000)
+
+  it('goes on through a rolling restart of all instances', async () => {
+    await have(2)
+    const before = (await instancesOf(drover, 'slow')).map(({ pid }) => pid)
+    const quiet = await askQuietly(drover, long('the cow'))
+    const moved = await askAnd(long('the cow'), async () => {
+      const { text } = await post(`${drover.url}/api/restart`, { model: 'slow' })
+      expect(JSON.parse(text)).toMatchObject({ instances: 2 })
+    })
+    expect(gist(moved)).toEqual(gist(quiet))
+    expect(moved.moves).toBeGreaterThan(0)
+    await until('the old ones are gone', 60_000, () => !before.some(isAlive))
+    await have(2)
+  }, 120_000)
+
+  it('goes on elsewhere when its engine hangs', async () => {
+    await have(2)
+    const quiet = await askQuietly(drover, long('the horse'))
+    const moved = await askAnd(long('the horse'), async () => {
+      const answering = (await instancesOf(drover, 'slow')).find(({ running }) => running > 0)
+      process.kill(answering?.pid ?? 0, 'SIGSTOP')
+    })
+    expect(gist(moved)).toEqual(gist(quiet))
+    expect(moved.moves).toBe(1)
+  }, 90_000)
+
+  it('is not given up while it waits for an instance that dies', async () => {
+    await have(2)
+    const prompts = ['one', 'two', 'three', 'four']
+    const quiet: object[] = []
+    for (const prompt of prompts) quiet.push(gist(await askQuietly(drover, long(prompt))))
+    const answers = prompts.map((prompt) => askQuietly(drover, long(prompt)))
+    await until('two run and two wait', 10_000, async () => {
+      const { waiting } = await getJson<QueueStatus>(`${drover.url}/api/queue`)
+      return waiting === 2 && (await busy()).length === 2
+    })
+    for (const { pid } of await instancesOf(drover, 'slow')) process.kill(pid, 'SIGKILL')
+    expect((await Promise.all(answers)).map(gist)).toEqual(quiet)
+  }, 90_000)
+})
+
+interface QueueStatus {
+  waiting: number
+  instances: { instance: number; model: string; running: number }[]
+}
 
 interface Vectors {
   embeddings: number[][]

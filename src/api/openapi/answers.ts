@@ -221,6 +221,7 @@ export const droverAnswers = {
       }),
     ),
     predictions: list(object({ model: string, error: dictionary })),
+    caches: dictionary,
   }),
 }
 

@@ -140,6 +140,10 @@ const cpu: DeviceStatus = {
   ],
 }
 
+const caches = {
+  prefixes: { records: 0, bytes: 0, budgetBytes: 1, evicted: 0, corrected: 0 },
+}
+
 const explanation: Explanation = {
   model: 'tiny:latest',
   policy: 'predicted_finish',
@@ -192,7 +196,15 @@ export function testApi(
     loaded: () => options.loaded ?? [],
     restart: async () => 1,
     explain: async () => explanation,
-    queue: () => ({ waiting: 0, byModel: [], requests: [], tenants: [], instances: [], predictions: [] }),
+    queue: () => ({
+      waiting: 0,
+      byModel: [],
+      requests: [],
+      tenants: [],
+      instances: [],
+      predictions: [],
+      caches,
+    }),
     drain: (instanceId) => instanceId === 7,
     close: async () => undefined,
   }

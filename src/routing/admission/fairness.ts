@@ -31,7 +31,7 @@ export function createTenants(limits: AdmissionLimits, maxIdle: number): Tenants
     limits,
     maxIdle,
     byName: new Map(),
-    active: createOrdered({ key: ({ counter }) => counter, tie: byName }),
+    active: createOrdered({ key: ({ counter }) => counter, tie: alphabetically }),
     lastToLeave: undefined,
     forgottenCounter: Number.NEGATIVE_INFINITY,
   }
@@ -83,7 +83,7 @@ function lanesBeside({ group, rank }: Lane): Ordered<Lane> {
   return beside.lanes
 }
 
-function byName(a: Tenant, b: Tenant): number {
+function alphabetically(a: Tenant, b: Tenant): number {
   return a.name < b.name ? -1 : a.name > b.name ? 1 : 0
 }
 
@@ -116,7 +116,7 @@ function forget(tenants: Tenants): void {
   const tooMany = byName.size - sizeOf(active) - maxIdle
   if (tooMany <= 0) return
   const idle = [...byName.values()].filter((tenant) => tenant.waiting === 0 && tenant !== lastToLeave)
-  idle.sort((a, b) => a.counter - b.counter || byName(a, b))
+  idle.sort((a, b) => a.counter - b.counter || alphabetically(a, b))
   for (const { name, counter } of idle.slice(0, Math.max(tooMany, Math.ceil(idle.length / 8)))) {
     byName.delete(name)
     tenants.forgottenCounter = Math.max(tenants.forgottenCounter, counter)

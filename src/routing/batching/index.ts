@@ -7,4 +7,4 @@ export {
 } from './embeddings.ts'
 export { createJoiner, type Joiner } from './join.ts'
 export { type RepeatableRequest, requestKey } from './request-key.ts'
-export { createResponseCache, type ResponseCache } from './response-cache.ts'
+export { createResponseCache, type ResponseCache, type ResponseCacheStats } from './response-cache.ts'

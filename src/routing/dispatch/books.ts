@@ -18,6 +18,8 @@ export interface Run {
   shared: boolean
   /** What the instance computed in the stretch of shared prompts that this one closed. */
   stretch?: { tokens: number; ms: number }
+  /** What the instance had computed of prompts when this one's first token came. */
+  prefilledBefore?: number
   /** The instance's requests at its first token and since: their mean is the batch it ran in. */
   batchSum: number
   batchSamples: number
@@ -34,6 +36,8 @@ export interface BookedInstance extends HeapNode {
   prefillTokens: number
   /** Since when the first of `prefilling` is being computed. */
   prefillSinceMs: number
+  /** Prompt tokens that it has computed in its life. */
+  prefilledTokens: number
   /** Prompt tokens computed, and since when, while there was always a prompt to compute. */
   stretchTokens: number
   stretchSinceMs: number
@@ -58,6 +62,7 @@ export function bookInstance(info: DispatchInstance, nowMs: number): BookedInsta
     prefilling: new Set(),
     prefillTokens: 0,
     prefillSinceMs: nowMs,
+    prefilledTokens: 0,
     stretchTokens: 0,
     stretchSinceMs: nowMs,
     activeTokens: 0,
@@ -92,6 +97,8 @@ export function completePrefill(run: Run, nowMs: number): void {
   const { booked } = run
   booked.stretchTokens += run.computedTokens
   endPrefill(run, nowMs)
+  booked.prefilledTokens += run.computedTokens
+  run.prefilledBefore = booked.prefilledTokens
   const ms = nowMs - booked.stretchSinceMs
   if (booked.prefilling.size > 0 && ms < longestStretchMs) return
   run.stretch = { tokens: booked.stretchTokens, ms }
@@ -122,6 +129,22 @@ export function backlogTokens(booked: BookedInstance, rates: Rates, nowMs: numbe
   const done = ((nowMs - booked.prefillSinceMs) * rates.prefillTokensPerS) / 1000
   return booked.prefillTokens - Math.min(first.computedTokens, Math.max(0, done))
 }
+
+/**
+ * How long the tokens of an answer took by themselves: without what the instance computed of others' prompts meanwhile,
+ * which engines do in the same steps.
+ */
+export function ownDecodeMs(run: Run, outputMs: number, rates: Rates, nowMs: number): number {
+  const { booked, prefilledBefore } = run
+  if (prefilledBefore === undefined) return outputMs
+  const [first] = booked.prefilling
+  const under = first ? booked.prefillTokens - backlogTokens(booked, rates, nowMs) : 0
+  const othersMs = ((booked.prefilledTokens + under - prefilledBefore) / rates.prefillTokensPerS) * 1000
+  return Math.max(outputMs * leastOwnShare, outputMs - othersMs)
+}
+
+/** However wrong the estimate of the others' part is. */
+const leastOwnShare = 0.2
 
 export function decodeStepMs(rates: Rates, batch: number): number {
   return rates.decodeBaseMs + rates.decodePerRequestMs * Math.max(1, batch)

@@ -12,6 +12,7 @@ import {
   completePrefill,
   decodeStepMs,
   endRun,
+  ownDecodeMs,
   type Run,
   remainingMs,
   workOf,
@@ -280,7 +281,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
         shape: request.shape,
         ...prefillOf(run, usage),
         outputTokens: usage.outputTokens,
-        decodeMs: usage.outputMs,
+        decodeMs: ownDecodeMs(run, usage.outputMs, predictor.rates(booked.of), nowMs),
         batch: run.batchSamples === 0 ? 1 : run.batchSum / run.batchSamples,
       })
       correct(run, usage.cachedTokens, nowMs)

@@ -47,7 +47,7 @@ describe('the cache of sessions', () => {
     await cache.save(blocks(1, 2, 5), 'model', writer(30))
     expect(cache.find(blocks(1, 2, 3, 9), 'model')).toMatchObject({ blocks: 3, saved: { bytes: 40 } })
     expect(cache.find(blocks(1, 2, 8), 'model')).toMatchObject({ blocks: 2, saved: { bytes: 10 } })
-    expect(cache.find(blocks(7, 2), 'model')).toBeUndefined()
+    expect(cache.find(blocks(7, 8), 'model')).toBeUndefined()
     expect(await readdir(dir)).toHaveLength(3)
   })
 

@@ -59,9 +59,16 @@ export function explainRoute(
 }
 
 /** Who waits, what each instance does, and how wrong predictions were. */
-export function queueStatus(pool: Pool, predictor: Predictor, caches: CacheStats): QueueStatus {
+export function queueStatus(
+  pool: Pool,
+  predictor: Predictor,
+  caches: CacheStats,
+  nameOf: (key: string) => string,
+): QueueStatus {
+  const queue = pool.queue()
   return {
-    ...pool.queue(),
+    ...queue,
+    byModel: queue.byModel.map((one) => ({ ...one, model: nameOf(one.model) })),
     instances: pool.instances().map(({ id, model, state, running, slots, health }) => ({
       instance: id,
       model,
@@ -70,7 +77,10 @@ export function queueStatus(pool: Pool, predictor: Predictor, caches: CacheStats
       slots,
       health,
     })),
-    predictions: [...predictor.errors()].map(([model, error]) => ({ model, error })),
+    predictions: [...predictor.errors()].map(([key, error]) => ({
+      model: key === '' ? 'all' : nameOf(key),
+      error,
+    })),
     caches,
   }
 }

@@ -14,7 +14,7 @@ import {
 import type { ModelStore, StoredModel } from '../models/index.ts'
 import type { PriorityClass } from './admission/index.ts'
 import type { EmbedBatcher } from './batching/index.ts'
-import type { AnswerRecord, RouteListener, Router } from './contract.ts'
+import type { AnswerRecord, CacheStats, RouteListener, Router } from './contract.ts'
 import type { ConversationKeeper } from './conversations.ts'
 import { type Degraded, type DegradeOptions, degradations, mayDegrade } from './degrade.ts'
 import { embedInputs } from './embed.ts'
@@ -60,6 +60,9 @@ export function createRouter(options: RouterOptions): Router {
   const resolve = createResolver(store, options.prefersGoTemplate)
   /** Under which name a loaded model was last asked for; several names may share its files. */
   const lastNames = new Map<string, StoredModel>()
+
+  /** The name of a model, where all that is kept of it is its files. */
+  const nameOf = (key: string) => lastNames.get(key)?.displayName ?? 'unknown'
 
   async function resolved(name: string, wording: (name: string) => string): Promise<ResolvedModel> {
     const model = await resolve(name)
@@ -366,7 +369,7 @@ export function createRouter(options: RouterOptions): Router {
       const { wish, traits } = await ask(request, model)
       return explainRoute(pool, wish, traits)
     },
-    queue: () => queueStatus(pool, knowledge.predictor, options.cacheStats()),
+    queue: () => queueStatus(pool, knowledge.predictor, options.cacheStats(), nameOf),
     drain: (instanceId, graceMs) => pool.drain(instanceId, graceMs),
     restart: async (name) =>
       pool.restart((await resolved(name, (missing) => `model '${missing}' not found`)).key),

@@ -34,7 +34,7 @@ beforeAll(async () => {
   }
   await add('endless', { endless: true })
   // A token takes it a millisecond or two: an answer can be met on its way.
-  await add('slow', { endless: true, layers: 6, dim: 512, heads: 8, type: 'F16' })
+  await add('slow', { endless: true, layers: 6, dim: 512, heads: 8, type: 'F32' })
   await add('vectors', { embeddingModel: true, layers: 4, dim: 256, heads: 4, type: 'F16' })
 })
 afterAll(() => rm(home, { recursive: true }))

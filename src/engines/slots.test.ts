@@ -48,4 +48,15 @@ describe('the queue for slots', () => {
     await isIdle
     expect(queue.load()).toEqual({ running: 0, waiting: 0 })
   })
+
+  it('lets in who would not wait only where a slot is free', async () => {
+    const queue = createSlotQueue(1)
+    expect(queue.tryAcquire()).toBe(true)
+    expect(queue.tryAcquire()).toBe(false)
+    queue.release()
+    expect(queue.tryAcquire()).toBe(true)
+    queue.release()
+    queue.close(() => new Error('closed'))
+    expect(queue.tryAcquire()).toBe(false)
+  })
 })

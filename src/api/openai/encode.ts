@@ -18,10 +18,15 @@ const nowSeconds = () => Math.floor(Date.now() / 1000)
 const sse = 'text/event-stream'
 const endOfStream = 'data: [DONE]\n\n'
 
+const errorTypes = new Map([
+  [400, 'invalid_request_error'],
+  [404, 'not_found_error'],
+  [429, 'rate_limit_error'],
+])
+
 /** OpenAI's error envelope. */
 export function errorJson(error: DroverError): string {
-  const { status } = error
-  const type = status === 400 ? 'invalid_request_error' : status === 404 ? 'not_found_error' : 'api_error'
+  const type = errorTypes.get(error.status) ?? 'api_error'
   return `{"error":{"message":${jsonString(error.message)},"type":"${type}","param":null,"code":null}}`
 }
 

@@ -49,6 +49,14 @@ function line(server: ServerFacts, changes: Partial<InstanceSpec> = {}): string 
 }
 
 describe('the launch line', () => {
+  it('names the folder of sessions where there is one, the server can, and it generates', () => {
+    const able = { ...newServer, flags: new Set([...newServer.flags, '--slot-save-path']) }
+    expect(line(able, { sessionDir: '/s' })).toContain('--slot-save-path /s')
+    expect(line(able)).not.toContain('--slot-save-path')
+    expect(line(able, { sessionDir: '/s', embedding: true })).not.toContain('--slot-save-path')
+    expect(line(newServer, { sessionDir: '/s' })).not.toContain('--slot-save-path')
+  })
+
   it('gives the whole context of all slots, and only flags that the help names', () => {
     expect(line(oldServer)).toBe('--model /m.gguf --host /run/e.sock -c 12288 -np 3 -t 5')
     expect(line(newServer)).toBe(

@@ -66,6 +66,12 @@ describe('the body of a request', () => {
     })
   })
 
+  it('cannot go on under a format', () => {
+    expect(() => generateBody(request({ format: 'json', formatPrefix: '{' }), settings, false)).toThrowError(
+      expect.objectContaining({ code: 'unsupported' }),
+    )
+  })
+
   it('cannot be made of an empty prompt', () => {
     expect(() => generateBody(request({ prompt: '' }), settings, false)).toThrowError(
       expect.objectContaining({ code: 'unsupported' }),

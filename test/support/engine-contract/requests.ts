@@ -62,6 +62,30 @@ export function describeRequests(bench: ContractBench): void {
     })
   })
 
+  if (bench.abilities.details) {
+    it('of conversations that take turns over two slots finds each in the cache, also where they begin alike', async () => {
+      const instance = await bench.launch({ slots: 2 })
+      const instructions = 'Say what a sheep would say, and nothing else. '.repeat(3)
+      const talks = ['What do you eat, and where do you find it?', 'Who shears you, and who was the first?']
+      const turn = async (index: number) => {
+        const prompt = `${instructions}${talks[index]}`
+        const { text, done } = await answerOf(instance, {
+          prompt,
+          maxTokens: 8,
+          format: { const: 'baa baa' },
+        })
+        talks[index] = `${talks[index]}${text} And what do you do then, if you do anything at all?`
+        return done.usage
+      }
+      for (const index of [0, 1]) await turn(index)
+      for (const index of [0, 1, 0, 1, 0, 1]) {
+        const { promptTokens, cachedTokens } = await turn(index)
+        expect(promptTokens - cachedTokens).toBeLessThan(70)
+      }
+      await instance.close()
+    })
+  }
+
   describe('many requests', () => {
     it('of which 64 come at once to 4 slots wait their turn, and all are answered', async () => {
       const answers = Array.from({ length: 64 }, (_, index) =>

@@ -107,7 +107,8 @@ export const routingSettings = {
     key: 'batchWindowMs',
     allowed: 'milliseconds from 0 to 1000',
     default: '2',
-    about: 'How long an input to embed waits for others to be embedded together with; 0 not at all.',
+    about:
+      'How long an input to embed waits, where its instance is busy, for others to be embedded together with; 0 not at all.',
   }),
   maxBatchSize: setting(count.pipe(z.number().min(1)), {
     key: 'maxBatchSize',

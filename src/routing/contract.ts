@@ -134,6 +134,8 @@ export interface Router {
   explain(request: InferenceRequest, signal: AbortSignal): Promise<Explanation>
   /** Who waits, what each instance does, and how wrong predictions were. */
   queue(): QueueStatus
+  /** Slots that nobody runs in or waits for, of all instances. */
+  idleSlots(): number
   /** Lets an instance end: no new requests, and those that outlast `graceMs` go on elsewhere. False: there is none. */
   drain(instanceId: number, graceMs: number): boolean
   /** Longest remaining first. */

@@ -86,6 +86,13 @@ function keyOf({ request, model, options, rendered }: RepeatOf): string | undefi
     ...(request.format !== undefined && { format: request.format }),
     ...(request.kind === 'chat' && request.tools && { tools: request.tools }),
     ...(request.think !== undefined && { think: request.think }),
-    more: { kind: request.kind, truncate: request.truncate, shift: request.shift },
+    // Who wants to be served otherwise is served alone.
+    more: {
+      kind: request.kind,
+      raw: request.kind === 'generate' && request.raw,
+      truncate: request.truncate,
+      shift: request.shift,
+      routing: JSON.stringify({ ...request.routing, session: undefined, deadlineInMs: undefined }),
+    },
   })
 }

@@ -370,6 +370,7 @@ export function createRouter(options: RouterOptions): Router {
       return explainRoute(pool, wish, traits)
     },
     queue: () => queueStatus(pool, knowledge.predictor, options.cacheStats(), nameOf),
+    idleSlots: pool.idleSlots,
     drain: (instanceId, graceMs) => pool.drain(instanceId, graceMs),
     restart: async (name) =>
       pool.restart((await resolved(name, (missing) => `model '${missing}' not found`)).key),

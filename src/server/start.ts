@@ -15,13 +15,7 @@ import {
   removeUnused,
 } from '../models/index.ts'
 import type { Logger } from '../observability/index.ts'
-import {
-  type Batches,
-  createBatches,
-  defaultBatchLimits,
-  type QueueStatus,
-  type Router,
-} from '../routing/index.ts'
+import { type Batches, createBatches, defaultBatchLimits, type Router } from '../routing/index.ts'
 import { importDemoModel } from './demo.ts'
 import { runDirPath, sweepRunDirs } from './run-dir.ts'
 import { createWorker } from './worker.ts'
@@ -69,7 +63,7 @@ export async function startServer(
     const batches = createBatches({
       folder: join(config.droverHome, 'batches'),
       limits: defaultBatchLimits,
-      freeSlots: () => idleSlots(router.queue()),
+      freeSlots: router.idleSlots,
       clock: systemClock,
       log,
     })
@@ -137,14 +131,6 @@ const lastWordsMs = 1000
 async function lastWords(api: FastifyInstance): Promise<void> {
   api.server.closeIdleConnections()
   systemClock.after(lastWordsMs, () => api.server.closeAllConnections())
-}
-
-/** Slots that nobody uses and nobody waits for; one where nothing is loaded yet. */
-function idleSlots({ waiting, instances }: QueueStatus): number {
-  if (waiting > 0) return 0
-  if (instances.length === 0) return 1
-  const ready = instances.filter(({ state }) => state === 'ready')
-  return ready.reduce((sum, { slots, running }) => sum + slots - running, 0)
 }
 
 function running(

@@ -205,6 +205,7 @@ export function testApi(
       predictions: [],
       caches,
     }),
+    idleSlots: () => 1,
     drain: (instanceId) => instanceId === 7,
     close: async () => undefined,
   }

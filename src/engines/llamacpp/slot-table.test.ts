@@ -6,7 +6,10 @@ const instructions = 'You know everything about sheep and tell it in one sentenc
 describe('the table of slots', () => {
   it('keeps two conversations that begin alike in slots of their own', () => {
     const table = createSlotTable(2)
-    const talks = [`${instructions}What do they eat?`, `${instructions}How long do they live, on the whole?`]
+    const talks = [
+      `${instructions}What do they eat, and where do they find it?`,
+      `${instructions}How long do they live, on the whole?`,
+    ]
     const seen = talks.map(() => new Set<number>())
     for (let turn = 0; turn < 4; turn++) {
       talks.forEach((talk, index) => {

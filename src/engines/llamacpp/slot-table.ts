@@ -1,7 +1,7 @@
 import { commonPrefix, pickSlot } from '../slot-choice.ts'
 
 /** Characters; see `pickSlot`. */
-const slack = 32
+const slack = 24
 /** Less of a prompt is not worth a session. */
 const leastSharedPart = 0.1
 

@@ -1,6 +1,13 @@
 import type { Usage } from '../../inference/index.ts'
 import type { HealthBook } from '../health/contract.ts'
-import type { Candidate, Policy, PolicyName, Ranked, RouteRequest } from '../policy/contract.ts'
+import {
+  type Candidate,
+  type Policy,
+  type PolicyName,
+  predict,
+  type Ranked,
+  type RouteRequest,
+} from '../policy/index.ts'
 import type { Predictor } from '../prediction/contract.ts'
 import type { PrefixIndex } from '../prefix/contract.ts'
 import { type BacklogHeap, createBacklogHeap } from './backlog-heap.ts'
@@ -73,6 +80,9 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     const group = groups.get(info.key) ?? { booked: [], heap: createBacklogHeap() }
     groups.set(info.key, group)
     prefix.setCapacity(info.id, Math.ceil(info.kvTokens / parts.blockTokens))
+    // Who comes late does not make up for what the others were given before.
+    booked.chosen = Math.min(...group.booked.map(({ chosen }) => chosen), Number.MAX_SAFE_INTEGER)
+    if (group.booked.length === 0) booked.chosen = 0
     group.booked.push(booked)
     group.heap.add(booked)
     instances.set(info.id, booked)
@@ -112,7 +122,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
       unit: policy.unit,
       ranked,
       excluded: [...excluded, ...unfit],
-      ...(best && { predicted: predict(request, best) }),
+      ...(best && { predicted: predictedOf(request, best) }),
     }
   }
 
@@ -329,16 +339,7 @@ function sampleBatch(run: Run): void {
   run.batchSamples++
 }
 
-function predict(request: DispatchRequest, { candidate }: Ranked): NonNullable<Decision['predicted']> {
-  const { rates, cachedTokens, prefillTokens, slotWaitMs, loadingMs, networkMs, restoreMs = 0 } = candidate
-  const computed = Math.max(0, request.promptTokens - cachedTokens) + prefillTokens
-  const stepMs = decodeStepMs(rates, candidate.running + 1)
-  const ttftMs =
-    loadingMs + slotWaitMs + restoreMs + networkMs + (computed / rates.prefillTokensPerS) * 1000 + stepMs
-  return {
-    ttftMs,
-    finishMs: ttftMs + Math.max(0, request.outputTokens - 1) * stepMs,
-    cachedTokens,
-    outputTokens: request.outputTokens,
-  }
+function predictedOf(request: DispatchRequest, { candidate }: Ranked): NonNullable<Decision['predicted']> {
+  const { ttftMs, finishMs } = predict(request, candidate)
+  return { ttftMs, finishMs, cachedTokens: candidate.cachedTokens, outputTokens: request.outputTokens }
 }

@@ -31,3 +31,4 @@ export const policies: Readonly<Record<PolicyName, Policy>> = {
 export { type Filtered, filterCandidates } from './constraints.ts'
 export type * from './contract.ts'
 export { policyNames } from './contract.ts'
+export { predict } from './costs.ts'

@@ -57,6 +57,8 @@ export interface Pool {
   hasOther(key: string, avoid: ReadonlySet<number>): boolean
   /** Whether an instance of the model that is none of these has a slot free. */
   hasIdle(key: string, taken: ReadonlySet<number>): boolean
+  /** Slots that nobody runs in or waits for, of all instances; one where nothing is loaded yet. */
+  idleSlots(): number
   /** Where a request would go now, by the instances that run. */
   explain(wish: LoadWish, request: Omit<DispatchRequest, 'id' | 'key'>): Decision
   /** Lets an instance end: it takes no new requests, and hands over those that outlast `graceMs`. */

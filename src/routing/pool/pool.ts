@@ -340,6 +340,14 @@ export function createPool(options: PoolOptions): Pool {
           !taken.has(entry.id) &&
           entry.busy < entry.plan.slots,
       ),
+    idleSlots: () => {
+      if (state.entries.size === 0 && state.waiters.size === 0) return 1
+      const ready = [...state.entries.values()].filter(
+        ({ phase, retiring }) => phase === 'ready' && !retiring,
+      )
+      const free = ready.reduce((sum, { plan, busy }) => sum + Math.max(0, plan.slots - busy), 0)
+      return Math.max(0, free - state.waiters.size)
+    },
     explain: (wish, route) => dispatcher.decide({ ...route, id: 0, key: wish.key }, { nowMs: clock.now() }),
     drain: (instanceId, graceMs) => {
       const drains = drain(state, instanceId, clock.now(), graceMs)

@@ -72,19 +72,20 @@ export function describeResume(bench: ContractBench): void {
         pieces += Math.max(1, event.tokens.length)
         if (pieces >= cut) break
       }
-      return { text, tokens, pieces }
+      return { text, tokens }
     }
 
     /** The answer, and the same in two parts: what was begun until then, and what the second instance made of it. */
     async function inTwoParts(changes: Partial<CompletionRequest>, cut: number) {
-      const { text, tokens, pieces } = await begin(changes, cut)
+      const { text, tokens } = await begin(changes, cut)
       const whole = String(changes.prompt ?? prompt)
+      const spent = second.tokensAtEnd ? await second.tokenize(text, { addSpecial: false }) : tokens
       const rest = await answerOf(second, {
         ...changes,
         prompt: second.tokensAtEnd
           ? whole + text
           : [...(await second.tokenize(whole, { addSpecial: true })), ...tokens],
-        maxTokens: maxTokens - pieces,
+        maxTokens: maxTokens - spent.length,
         formatPrefix: text,
       })
       return {

@@ -99,6 +99,17 @@ describe('several devices', () => {
     expect(only(m.ask(wish('a', gib)).effects, 'grant')).toHaveLength(0)
   })
 
+  it('take what another device is not allowed to, though that has slots free', () => {
+    const m = machine([room('gpu0', 2 * gib), room('gpu1', 2 * gib)], 3, 100, new Map([['gpu0', 1]]))
+    const first = loaded(m, wish('a', gib))
+    for (let i = 0; i < 2; i++) m.ask(wish('a', gib))
+    const copy = [...m.state.entries.values()].find(({ id }) => id !== first)
+    m.load(copy?.id ?? 0)
+    expect(m.state.entries.get(first)?.busy).toBe(1)
+    const grants = only(m.ask(wish('a', gib)).effects, 'grant')
+    expect(grants.map(({ entryId }) => entryId)).toEqual([copy?.id])
+  })
+
   it('start a larger context beside the smaller one where another device has room', () => {
     const m = machine(twoCards())
     loaded(m, wish('a', gib, { contextLength: 2048 }))

@@ -246,7 +246,9 @@ function choose(
   const { state, facts } = round
   const decision = facts.choose(waiter, (entryId) => {
     const entry = state.entries.get(entryId)
-    return entry?.key === waiter.wish.key && serves(entry)
+    if (entry?.key !== waiter.wish.key || !serves(entry)) return false
+    // One whose slots are taken may be worth a wait; when a device's own limit lets one in, nobody can tell.
+    return entry.busy >= entry.plan.slots || hasFreeSlot(state, entry)
   })
   const [first] = decision.ranked
   if (!first) {

@@ -15,8 +15,11 @@ export interface ConversationKeeper {
   note(instanceId: number, conversation: Conversation, instance: EngineInstance): void
   /** Saves what an instance that is about to end holds. Never throws. */
   keep(instanceId: number, instance: EngineInstance): Promise<void>
-  /** Saved tokens of a prompt that an instance could take up, beyond what it is believed to hold. */
-  savedTokens(blocks: PrefixBlocks, instance: EngineInstance): number
+  /**
+   * For one prompt: how many of its tokens an instance could take up from a saved cache. Undefined where nothing is saved
+   * at all.
+   */
+  savedTokensOf(blocks: PrefixBlocks): ((instance: EngineInstance) => number) | undefined
   /** Gives an instance the saved beginning of a prompt; how many tokens it then holds. Never throws. */
   restore(conversation: Conversation, instance: EngineInstance, signal: AbortSignal): Promise<number>
   forget(instanceId: number): void
@@ -85,10 +88,20 @@ export function createConversationKeeper(
       held.set(instanceId, [...others, conversation].slice(-mostHeld))
     },
     keep,
-    savedTokens(blocks, { sessions: store }) {
-      if (!store || !sessions) return 0
-      const found = sessions.find(blocks, store.fingerprint)
-      return found ? found.blocks * blocks.blockTokens : 0
+    savedTokensOf(blocks) {
+      const cache = sessions
+      if (!cache || cache.stats().sessions === 0) return undefined
+      /** Instances alike have the same one, so that it is looked up once. */
+      const byFingerprint = new Map<string, number>()
+      return ({ sessions: store }) => {
+        if (!store) return 0
+        const { fingerprint } = store
+        const known = byFingerprint.get(fingerprint)
+        if (known !== undefined) return known
+        const tokens = (cache.find(blocks, fingerprint)?.blocks ?? 0) * blocks.blockTokens
+        byFingerprint.set(fingerprint, tokens)
+        return tokens
+      }
     },
     async restore({ prompt, blocks }, { sessions: store }, signal) {
       if (!store || !sessions) return 0

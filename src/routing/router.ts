@@ -191,8 +191,8 @@ export function createRouter(options: RouterOptions): Router {
       prepare: async (lease, { prompt, images }) => {
         const blocks = traits.route?.blocks
         if (!conversations || !blocks || images) return
-        const cachedTokens = lease.decision?.ranked[0]?.candidate.cachedTokens ?? 0
-        if (conversations.savedTokens(blocks, lease.instance) <= cachedTokens) return
+        // The decision reckoned with the saved cache, where that is better than what the instance holds.
+        if (lease.decision?.ranked[0]?.candidate.restoreMs === undefined) return
         await conversations.restore({ prompt, blocks }, lease.instance, signal)
       },
       rescue: async (lease, { prompt, images }) => {

@@ -5,7 +5,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openStore } from '../../src/models/index.ts'
 import { writeSyntheticGguf } from '../../tools/synthetic.ts'
 import { gistOf } from '../support/answer-gist.ts'
-import { type Ask, askAndKill, askQuietly, haveInstances, instancesOf } from '../support/cut-answers.ts'
+import {
+  type Ask,
+  askAndStrike,
+  askQuietly,
+  type Blow,
+  haveInstances,
+  instancesOf,
+  killed,
+} from '../support/cut-answers.ts'
 import { getJson, isAlive, post, startDrover, type TestDrover, until } from '../support/drover.ts'
 import { bothEngines, engineEnv } from '../support/engines.ts'
 import { quietLog } from '../support/quiet-log.ts'
@@ -19,23 +27,11 @@ let home: string
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'drover-resume-'))
   const store = await openStore({ root: home, log: quietLog })
-  const add = async (name: string, shape: Parameters<typeof writeSyntheticGguf>[1]) => {
-    const path = join(home, `${name}.gguf`)
-    await writeSyntheticGguf(path, {
-      architecture: 'llama',
-      layers: 2,
-      dim: 64,
-      heads: 2,
-      context: 8192,
-      ...shape,
-    })
-    await store.importGguf(name, { path })
-    await rm(path)
-  }
-  await add('endless', { endless: true })
-  // A token takes it a millisecond or two: an answer can be met on its way.
-  await add('slow', { endless: true, layers: 6, dim: 512, heads: 8, type: 'F32' })
-  await add('vectors', { embeddingModel: true, layers: 4, dim: 256, heads: 4, type: 'F16' })
+  const path = join(home, 'vectors.gguf')
+  const shape = { architecture: 'llama', layers: 4, dim: 256, heads: 4, context: 2048, type: 'F16' } as const
+  await writeSyntheticGguf(path, { ...shape, embeddingModel: true })
+  await store.importGguf('vectors', { path })
+  await rm(path)
 })
 afterAll(() => rm(home, { recursive: true }))
 
@@ -51,7 +47,13 @@ const capital = {
   required: ['country', 'capital'],
 }
 const options = { temperature: 0, seed: 1 }
-const free = { model: 'endless', prompt: 'the sheep', raw: true, options: { ...options, num_predict: 60 } }
+/** The bundled model is trained: rounding, which is another where a prompt is computed at once, changes no word of it. */
+const free = {
+  model: 'drover',
+  prompt: '<|im_start|>user\nWhat is the capital of Sweden?<|im_end|>\n<|im_start|>assistant\n',
+  raw: true,
+  options,
+}
 
 interface Case {
   name: string
@@ -62,7 +64,7 @@ interface Case {
 }
 
 const cases: Case[] = [
-  { name: 'raw text', path: '/api/generate', body: free, cuts: [[0], [1, 30]] },
+  { name: 'raw text', path: '/api/generate', body: free, cuts: [[0], [1, 20]] },
   {
     name: 'text with its context',
     path: '/api/generate',
@@ -183,7 +185,7 @@ describe.each(bothEngines)('an answer whose engine is killed, on the %s engine',
       expect(quiet.status, quiet.text).toBe(200)
       const expected = gistOf(path, streams(ask), quiet.text)
       for (const points of Array.from({ length: rounds }, () => cuts).flat()) {
-        const cut = await askAndKill(drover, ask, points)
+        const cut = await askAndStrike(drover, ask, killed, points)
         expect(gistOf(path, streams(ask), cut.text), `cut at ${points}`).toEqual(expected)
         expect([cut.status, cut.moves]).toEqual([200, points.length])
         expect(cut.headers.get('x-drover-instance')).toMatch(/^#\d+ cpu:[01]$/)
@@ -205,7 +207,7 @@ describe.each(bothEngines)('an answer whose engine is killed, on the %s engine',
     const expected = gistOf(ask.path, true, (await askQuietly(drover, ask)).text)
     expect(expected).toMatchObject({ done_reason: 'stop' })
     for (const points of [[1], [4, 12]]) {
-      const cut = await askAndKill(drover, ask, points)
+      const cut = await askAndStrike(drover, ask, killed, points)
       expect(gistOf(ask.path, true, cut.text), `cut at ${points}`).toEqual(expected)
     }
   }, 120_000)
@@ -214,7 +216,7 @@ describe.each(bothEngines)('an answer whose engine is killed, on the %s engine',
     const input = Array.from({ length: 140 }, (_, index) => `sheep number ${index} `.repeat(6))
     const ask = { path: '/api/embed', body: { model: 'vectors', input, stream: false } }
     const quiet = JSON.parse((await askQuietly(drover, ask)).text) as Vectors
-    const cut = await askAndKill(drover, ask, [4])
+    const cut = await askAndStrike(drover, ask, killed, [4])
     const { embeddings, prompt_eval_count } = JSON.parse(cut.text) as Vectors
     expect(cut.status, cut.text.slice(0, 300)).toBe(200)
     expect([embeddings.length, prompt_eval_count]).toEqual([input.length, quiet.prompt_eval_count])
@@ -228,84 +230,66 @@ describe.each(bothEngines)('an answer whose engine is killed, on the %s engine',
 describe.each(bothEngines)('an answer that outlasts its instance, on the %s engine', (engine) => {
   let drover: TestDrover
   beforeAll(async () => {
-    const env = { ...(await engineEnv(engine)), ...twoDevices, DROVER_HANG_TIMEOUT: '2s' }
+    const env = { ...(await engineEnv(engine)), ...twoDevices, DROVER_HANG_TIMEOUT: '3s' }
     drover = await startDrover({ modelsDir: home, env: { ...env, DROVER_HAND_OVER_AFTER: '0s' } })
   })
   afterAll(() => drover.stop())
 
-  // Random weights make broken characters, whose tokens llama-server does not tell; in a string there are none.
-  const format = { type: 'string', minLength: 2000 }
-  const long = (prompt: string): Ask => ({
-    path: '/api/generate',
-    body: { model: 'slow', prompt, raw: true, format, options: { ...options, num_predict: 250 } },
-  })
-  const gist = ({ text }: { text: string }) => gistOf('/api/generate', true, text)
-  const have = (count: number) => haveInstances(drover, { model: 'slow' }, count)
-  const busy = async () =>
-    (await getJson<QueueStatus>(`${drover.url}/api/queue`)).instances.filter(
-      ({ model, running }) => model === 'slow:latest' && running > 0,
-    )
+  const ask = { path: '/api/chat', body: { model: 'drover', messages: weather, tools, options } }
+  const gist = ({ text }: { text: string }) => gistOf('/api/chat', true, text)
+  const queue = () => getJson<QueueStatus>(`${drover.url}/api/queue`)
+  const idOf = async () => (await queue()).instances.find(({ running }) => running > 0)?.instance ?? 0
 
-  /** Asks, and does something once the answer is on its way. */
-  async function askAnd(ask: Ask, act: () => Promise<void>) {
-    const answer = askQuietly(drover, ask)
-    await until('it is being answered', 10_000, async () => (await busy()).length > 0)
-    await new Promise((resolve) => setTimeout(resolve, 100))
-    await act()
-    return answer
+  const drained: Blow = async () => {
+    const answer = await post(`${drover.url}/api/drain`, { instance: await idOf(), grace: '0s' })
+    expect(answer.status, answer.text).toBe(200)
   }
 
-  it('goes on elsewhere when that is drained, and the instance is gone', async () => {
-    await have(2)
-    const quiet = await askQuietly(drover, long('the goat'))
-    const moved = await askAnd(long('the goat'), async () => {
-      const [{ instance } = { instance: 0 }] = await busy()
-      expect((await post(`${drover.url}/api/drain`, { instance, grace: '0s' })).status).toBe(200)
-      await until('it is gone', 20_000, async () => {
-        const { instances } = await getJson<QueueStatus>(`${drover.url}/api/queue`)
-        return !instances.some((one) => one.instance === instance)
-      })
-    })
-    expect(gist(moved)).toEqual(gist(quiet))
-    expect(moved.moves).toBe(1)
-  }, 90_000)
+  const restarted: Blow = async ({ model }) => {
+    const { text } = await post(`${drover.url}/api/restart`, { model })
+    expect(JSON.parse(text)).toMatchObject({ instances: 2 })
+    await until('a successor is there', 30_000, async () => (await instancesOf(drover, model)).length > 2)
+  }
 
-  it('goes on through a rolling restart of all instances', async () => {
-    await have(2)
-    const before = (await instancesOf(drover, 'slow')).map(({ pid }) => pid)
-    const quiet = await askQuietly(drover, long('the cow'))
-    const moved = await askAnd(long('the cow'), async () => {
-      const { text } = await post(`${drover.url}/api/restart`, { model: 'slow' })
-      expect(JSON.parse(text)).toMatchObject({ instances: 2 })
-    })
-    expect(gist(moved)).toEqual(gist(quiet))
-    expect(moved.moves).toBeGreaterThan(0)
-    await until('the old ones are gone', 60_000, () => !before.some(isAlive))
-    await have(2)
-  }, 120_000)
+  const hung: Blow = async ({ pid }) => {
+    await until('the hang is noticed', 20_000, () => !isAlive(pid))
+  }
 
-  it('goes on elsewhere when its engine hangs', async () => {
-    await have(2)
-    const quiet = await askQuietly(drover, long('the horse'))
-    const moved = await askAnd(long('the horse'), async () => {
-      const answering = (await instancesOf(drover, 'slow')).find(({ running }) => running > 0)
-      process.kill(answering?.pid ?? 0, 'SIGSTOP')
-    })
-    expect(gist(moved)).toEqual(gist(quiet))
-    expect(moved.moves).toBe(1)
-  }, 90_000)
+  it.each([
+    ['is drained', drained, [1, 12]],
+    ['is restarted with all others', restarted, [6]],
+    ['hangs', hung, [9]],
+  ])(
+    'goes on elsewhere when that %s',
+    async (_what, blow, points) => {
+      await haveInstances(drover, ask.body, 2)
+      const quiet = await askQuietly(drover, ask)
+      const before = (await instancesOf(drover, 'drover')).map(({ pid }) => pid)
+      const moved = await askAndStrike(drover, ask, blow, points)
+      expect(gist(moved)).toEqual(gist(quiet))
+      expect(moved.moves).toBeGreaterThanOrEqual(points.length)
+      const gone = () => before.filter((pid) => !isAlive(pid)).length >= points.length
+      await until('who had to go is gone', 30_000, gone)
+    },
+    120_000,
+  )
 
   it('is not given up while it waits for an instance that dies', async () => {
-    await have(2)
-    const prompts = ['one', 'two', 'three', 'four']
+    const asks = ['Spain', 'Italy', 'France', 'Sweden'].map((country) => ({
+      ...ask,
+      body: { ...ask.body, messages: user(`What is the capital of ${country}?`) },
+    }))
     const quiet: object[] = []
-    for (const prompt of prompts) quiet.push(gist(await askQuietly(drover, long(prompt))))
-    const answers = prompts.map((prompt) => askQuietly(drover, long(prompt)))
-    await until('two run and two wait', 10_000, async () => {
-      const { waiting } = await getJson<QueueStatus>(`${drover.url}/api/queue`)
-      return waiting === 2 && (await busy()).length === 2
+    for (const one of asks) quiet.push(gist(await askQuietly(drover, one)))
+    await haveInstances(drover, ask.body, 2)
+    const both = await instancesOf(drover, 'drover')
+    for (const { pid } of both) process.kill(pid, 'SIGSTOP')
+    const answers = asks.map((one) => askQuietly(drover, one))
+    await until('two run and two wait', 2_000, async () => {
+      const { waiting, instances } = await queue()
+      return waiting === 2 && instances.filter(({ running }) => running > 0).length === 2
     })
-    for (const { pid } of await instancesOf(drover, 'slow')) process.kill(pid, 'SIGKILL')
+    for (const { pid } of both) process.kill(pid, 'SIGKILL')
     expect((await Promise.all(answers)).map(gist)).toEqual(quiet)
   }, 90_000)
 })

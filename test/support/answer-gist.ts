@@ -2,7 +2,7 @@ import { ndjson } from './drover.ts'
 
 /**
  * What an answer says, whatever its dialect and however it was cut into pieces: texts and calls joined, counts, reasons
- * and tokens as they are, without names and times that differ from answer to answer.
+ * and tokens as they are, without ids, times and probabilities, which differ from answer to answer.
  */
 export function gistOf(path: string, streamed: boolean, text: string): object {
   if (!streamed) return withoutVolatile(JSON.parse(text)) as object
@@ -29,7 +29,7 @@ interface OllamaLine {
   response?: string
   thinking?: string
   message?: { content?: string; thinking?: string; tool_calls?: { function: object }[] }
-  logprobs?: object[]
+  logprobs?: { token: string }[]
   error?: string
   done?: boolean
   done_reason?: string
@@ -46,7 +46,7 @@ function ollamaGist(lines: readonly OllamaLine[]): object {
     text: join(({ response, message }) => response ?? message?.content),
     thinking: join(({ thinking, message }) => thinking ?? message?.thinking),
     calls: lines.flatMap(({ message }) => (message?.tool_calls ?? []).map((call) => call.function)),
-    logprobs: lines.flatMap(({ logprobs }) => logprobs ?? []),
+    probable: lines.flatMap(({ logprobs = [] }) => logprobs.map(({ token }) => token)),
     errors: lines.flatMap(({ error }) => error ?? []),
     ends: lines.filter((line) => line.done === true).length,
     ...{ done, done_reason, eval_count, prompt_eval_count, context },

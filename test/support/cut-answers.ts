@@ -25,7 +25,8 @@ export interface Answered {
   moves: number
 }
 
-interface Running {
+export interface Running {
+  model: string
   pid: number
   running: number
 }
@@ -36,7 +37,7 @@ export async function instancesOf(drover: TestDrover, model: string): Promise<Ru
   const ready = devices.flatMap(({ instances }) =>
     instances.filter((one) => one.state === 'ready' && one.model === `${model}:latest`),
   )
-  return ready.map(({ pid, running }) => ({ pid, running }))
+  return ready.map(({ pid, running }) => ({ model, pid, running }))
 }
 
 /** Has so many instances of a model loaded, by more requests at once than they take, and waits until all are idle. */
@@ -60,39 +61,56 @@ export async function haveInstances(
 
 /** Asks, and lets the answer come as it will. */
 export async function askQuietly(drover: TestDrover, ask: Ask): Promise<Answered> {
-  const answer = await begin(drover, ask)
+  const answer = begin(drover, ask)
   await answer.over
   return answer.whole()
 }
 
+/** What befalls the instance that answers. Its engine, and all others that run then, stand still meanwhile. */
+export type Blow = (answering: Running, drover: TestDrover) => Promise<void>
+
+/** `kill -9`. */
+export const killed: Blow = async ({ pid, model }, drover) => {
+  process.kill(pid, 'SIGKILL')
+  await until('the end is noticed', 10_000, async () => {
+    return !(await instancesOf(drover, model)).some((one) => one.pid === pid)
+  })
+}
+
 /**
- * Asks, and kills whichever engine is answering (`kill -9`) each time so many pieces (lines of a stream; of an answer
- * that comes whole, steps) have come; 0 is before the first. The engines run a moment at a time, so each point is met:
- * when an engine is killed, everything that it said has been passed on, and it had more to say.
+ * Asks, and deals the instance that is answering a blow each time so many pieces (lines of a stream; of an answer that
+ * comes whole, steps) have come; 0 is before the first. The engines run a moment at a time, so each point is met: then
+ * everything that the engine said has been passed on, and it had more to say.
  */
-export async function askAndKill(drover: TestDrover, ask: Ask, cuts: readonly number[]): Promise<Answered> {
+export async function askAndStrike(
+  drover: TestDrover,
+  ask: Ask,
+  blow: Blow,
+  points: readonly number[],
+): Promise<Answered> {
   for (let tries = 0; tries < mostTries; tries++) {
     await haveInstances(drover, ask.body, 2)
-    const cut = await tryToCut(drover, ask, cuts)
-    if (cut) return cut
+    const answer = await tryToStrike(drover, ask, blow, points)
+    if (answer) return answer
   }
-  throw new Error(`the answer always came before it could be cut at its pieces ${cuts}`)
+  throw new Error(`the answer was always whole before its pieces ${points}`)
 }
 
 /** Undefined where an engine that had just been started finished the answer before anybody could stop it. */
-async function tryToCut(
+async function tryToStrike(
   drover: TestDrover,
   ask: Ask,
-  cuts: readonly number[],
+  blow: Blow,
+  points: readonly number[],
 ): Promise<Answered | undefined> {
   const { model } = ask.body
   const stopped = new Set((await instancesOf(drover, model)).map(({ pid }) => pid))
   try {
     for (const pid of stopped) signal(pid, 'SIGSTOP')
-    const answer = await begin(drover, ask)
+    const answer = begin(drover, ask)
     let steps = 0
-    for (const cut of cuts) {
-      const reached = () => (ask.body.stream === false ? steps : answer.pieces()) >= cut
+    for (const point of points) {
+      const reached = () => (ask.body.stream === false ? steps : answer.pieces()) >= point
       for (;;) {
         if (answer.isOver()) return undefined
         const all = await instancesOf(drover, model)
@@ -103,14 +121,10 @@ async function tryToCut(
         }
         const answering = all.find(({ running }) => running > 0)
         if (answering && reached()) {
-          process.kill(answering.pid, 'SIGKILL')
-          await until('the end is noticed', 10_000, async () => {
-            const left = await instancesOf(drover, model)
-            return !left.some(({ pid }) => pid === answering.pid)
-          })
+          await blow(answering, drover)
           break
         }
-        if (++steps > mostSteps) throw new Error(`no answer came to its piece ${cut}`)
+        if (++steps > mostSteps) throw new Error(`no answer came to its piece ${point}`)
         for (const pid of stopped) signal(pid, 'SIGCONT')
         await sleep(stepMs)
         for (const pid of stopped) signal(pid, 'SIGSTOP')
@@ -125,7 +139,7 @@ async function tryToCut(
   }
 }
 
-async function begin(drover: TestDrover, { path, body }: Ask) {
+function begin(drover: TestDrover, { path, body }: Ask) {
   const id = `cut-${process.pid}-${asked++}`
   let text = ''
   let isOver = false

@@ -29,6 +29,8 @@ export interface DecideOptions {
   nowMs: number
   /** Whether this instance may be taken at all; absent: every one of the key. */
   accepts?: (instanceId: number) => boolean
+  /** Leading tokens of the prompt that this instance could take up from a saved cache; absent: none. */
+  savedTokens?: (instanceId: number) => number
 }
 
 /** Where a request should go, and why. */

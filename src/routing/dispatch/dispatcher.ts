@@ -126,7 +126,8 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     }
   }
 
-  function candidatesOf(group: Group, request: DispatchRequest, { nowMs, accepts }: DecideOptions) {
+  function candidatesOf(group: Group, request: DispatchRequest, options: DecideOptions) {
+    const { nowMs, accepts, savedTokens } = options
     const excluded: { id: number; reason: string }[] = []
     const candidates: Candidate[] = []
     const cached = cachedBlocks(request, nowMs)
@@ -140,7 +141,8 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
       } else {
         // The longest holders are known; others may hold the system prompt.
         const blocks = request.blocks ? (cached.get(id) ?? prefix.heldBy(id, request.blocks, nowMs)) : 0
-        candidates.push(candidateOf(booked, request, blocks, nowMs))
+        const candidate = candidateOf(booked, request, blocks, nowMs)
+        candidates.push(savedTokens ? withSaved(candidate, request, savedTokens(id)) : candidate)
       }
     }
     return { candidates, excluded }
@@ -319,6 +321,15 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
   }
 
   return { add, loaded, remove, decide, started, serviceOf, firstToken, tokens, ended }
+}
+
+/** Reading a saved cache: opening it, and each token of it. Of 1,600 tokens (14 MB) it was measured to be 2 to 6 ms. */
+const restoreMs = { base: 5, perToken: 0.005 }
+
+function withSaved(candidate: Candidate, { promptTokens }: DispatchRequest, tokens: number): Candidate {
+  const cachedTokens = Math.min(tokens, Math.max(0, promptTokens - 1))
+  if (cachedTokens <= candidate.cachedTokens) return candidate
+  return { ...candidate, cachedTokens, restoreMs: restoreMs.base + restoreMs.perToken * cachedTokens }
 }
 
 function sessionKey({ tenant, session, key }: DispatchRequest): string {

@@ -1,6 +1,7 @@
 import type { EngineInstance } from '../../engines/index.ts'
 import { asDroverError, DroverError } from '../../inference/index.ts'
 import { waitEstimateMs } from '../admission/index.ts'
+import type { DecideOptions, DispatchRequest } from '../dispatch/index.ts'
 import {
   createLifecycle,
   deviceLost,
@@ -43,9 +44,21 @@ export function createPool(options: PoolOptions): Pool {
   function step(first: Effect[] = []): void {
     const nowMs = clock.now()
     const choose = ({ request }: Waiter, accepts: (id: number) => boolean) =>
-      dispatcher.decide(request, { nowMs, accepts })
+      dispatcher.decide(request, { nowMs, accepts, ...savedFor(request) })
     const facts = { nowMs, machine: options.machine, choose }
     for (const effect of [...first, ...settle(state, facts, options.defaultKeepAliveMs)]) perform(effect)
+  }
+
+  /** What instances could take up of a prompt's cache, where anything is saved. */
+  function savedFor({ blocks }: Pick<DispatchRequest, 'blocks'>): Pick<DecideOptions, 'savedTokens'> {
+    const savedTokens = blocks && options.conversations?.savedTokensOf(blocks)
+    if (!savedTokens) return {}
+    return {
+      savedTokens: (id) => {
+        const instance = instances.get(id)
+        return instance ? savedTokens(instance) : 0
+      },
+    }
   }
 
   function perform(effect: Effect): void {
@@ -348,7 +361,8 @@ export function createPool(options: PoolOptions): Pool {
       const free = ready.reduce((sum, { plan, busy }) => sum + Math.max(0, plan.slots - busy), 0)
       return Math.max(0, free - state.waiters.size)
     },
-    explain: (wish, route) => dispatcher.decide({ ...route, id: 0, key: wish.key }, { nowMs: clock.now() }),
+    explain: (wish, route) =>
+      dispatcher.decide({ ...route, id: 0, key: wish.key }, { nowMs: clock.now(), ...savedFor(route) }),
     drain: (instanceId, graceMs) => {
       const drains = drain(state, instanceId, clock.now(), graceMs)
       step()

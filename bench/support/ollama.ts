@@ -16,6 +16,8 @@ export interface ChatAnswer {
   outputTokens: number
   /** `#2 cpu:1` */
   instance: string
+  /** Why there: `predicted_finish 812 ms; 1 of 2; 1300 tokens cached; ...` */
+  route: string
 }
 
 export interface ChatOptions {
@@ -68,5 +70,6 @@ export async function askChat(messages: Chat, options: ChatOptions): Promise<Cha
     promptTokens: last.prompt_eval_count ?? 0,
     outputTokens: last.eval_count ?? 0,
     instance: String(response.headers['x-drover-instance']),
+    route: String(response.headers['x-drover-route']),
   }
 }

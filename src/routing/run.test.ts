@@ -54,9 +54,11 @@ function scripted(fate: Fate | undefined): Scripted {
     }
     yield { type: 'done', reason: 'length', usage }
   }
-  const instance = { generate, tokenize: async (text: string) => tokenize(text) }
+  const instance = { contextLength, generate, tokenize: async (text: string) => tokenize(text) }
   return { instance: instance as unknown as EngineInstance, leave, asked }
 }
+
+const contextLength = 60
 
 const tokenize = (text: string) => [...text].map((letter) => letter.charCodeAt(0))
 
@@ -99,7 +101,7 @@ const completion = (maxTokens: number, prompt: string | number[] = 'hello'): Com
   prompt,
   maxTokens,
   stop: [],
-  sampling: {} as CompletionRequest['sampling'],
+  sampling: { num_keep: 2 } as CompletionRequest['sampling'],
 })
 
 async function wholeAnswer(run: Run, request: CompletionRequest) {
@@ -167,6 +169,15 @@ describe('an answer whose instances die under it', () => {
         .map((token) => `<${token}>`)
         .join(''),
     )
+  })
+
+  it('goes on without its middle once it has outgrown the context', async () => {
+    const { run, instances } = await runOver([{ after: 70, with: 'crash' }])
+    const { tokens } = await wholeAnswer(run, completion(80))
+    const [second] = instances[1]?.asked ?? []
+    expect(second?.prompt).toEqual([...tokenize('he'), ...tokens.slice(42, 70)])
+    expect(second?.maxTokens).toBe(10)
+    expect(tokens).toHaveLength(80)
   })
 
   it('ends where its instance died after the last token that was wanted', async () => {

@@ -8,6 +8,7 @@ import { asDroverError, DroverError, type ErrorCode, type Usage } from '../infer
 import type { RetryBudget } from './health/index.ts'
 import { raceTries, type Try } from './hedge.ts'
 import type { Lease, LeaseEnd } from './pool/index.ts'
+import { dropMiddle } from './render.ts'
 
 export interface RunOptions {
   /** A slot on an instance that is none of these. */
@@ -225,16 +226,28 @@ async function continuation(
 ): Promise<CompletionRequest> {
   const { tokens, text } = journal
   if (tokens.length === 0 && text === '') return completion
-  const { prompt, images, maxTokens, format, formatPrefix = '' } = completion
+  const { maxTokens, format, formatPrefix = '' } = completion
   const said = tokens.length > 0 ? tokens : await instance.tokenize(text, { addSpecial: false })
-  const asText = typeof prompt === 'string' && (images !== undefined || tokens.length === 0)
   journal.before = said.length
   return {
     ...completion,
-    prompt: asText ? prompt + text : [...(await tokensOf(prompt, instance)), ...said],
+    prompt: await continuedPrompt(completion, journal, said, instance),
     maxTokens: maxTokens - said.length,
     ...(format !== undefined && { formatPrefix: formatPrefix + text }),
   }
+}
+
+async function continuedPrompt(
+  { prompt, images, sampling }: CompletionRequest,
+  { tokens, text }: Journal,
+  said: readonly number[],
+  instance: EngineInstance,
+): Promise<string | number[]> {
+  if (typeof prompt === 'string' && (images || tokens.length === 0)) return prompt + text
+  const whole = [...(await tokensOf(prompt, instance)), ...said]
+  // An answer that had outgrown its context went on without the middle, and so it does here.
+  if (whole.length < instance.contextLength) return whole
+  return dropMiddle(whole, sampling.num_keep, instance.contextLength)
 }
 
 async function tokensOf(prompt: string | number[], instance: EngineInstance): Promise<number[]> {

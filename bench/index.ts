@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-for (const name of ['start', 'store', 'prefix-index', 'gateway', 'engines', 'devices']) {
+for (const name of ['start', 'store', 'prefix-index', 'gateway', 'engines', 'devices', 'routing']) {
   const file = fileURLToPath(new URL(`${name}.ts`, import.meta.url))
   if (!existsSync(file)) continue
   console.log(`\n== ${name}\n`)

@@ -77,6 +77,15 @@ export const routingSettings = {
     default: '60s',
     about: 'How long an open breaker keeps requests away before one of them tries again.',
   }),
+  silenceTimeoutMs: setting(
+    duration.transform((ms) => (ms <= 0 ? Number.POSITIVE_INFINITY : ms)),
+    {
+      key: 'silenceTimeout',
+      allowed: `${durationForms}; 0 or less waits for ever`,
+      default: '5m',
+      about: 'How long an answer may bring no token and no progress before it goes on on another instance.',
+    },
+  ),
   handOverAfterMs: setting(duration.pipe(z.number().min(0)), {
     key: 'handOverAfter',
     allowed: durationForms,

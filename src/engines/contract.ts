@@ -210,6 +210,8 @@ export interface EngineInstance {
   readonly memory: InstanceMemory
   /** The engine tells no tokens while it answers: an answer that breaks off is continued by its text. */
   readonly tokensAtEnd?: true
+  /** Each slot has a cache of its own, chosen by `pickSlot`: a prompt finds nothing of what other slots hold. */
+  readonly cachesBySlot?: true
   /** Where the engine was found able to save sessions, and a folder was given for them. */
   readonly sessions?: SessionStore
   /** Resolves when the process has ended, whatever the reason; never rejects. */

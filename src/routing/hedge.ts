@@ -6,15 +6,20 @@ import type { Lease } from './pool/index.ts'
 export interface Try {
   lease: Lease
   events: AsyncIterator<EngineEvent>
-  /** Ends it, and frees its slot. */
+  /** Has the engine stop. */
   cancel(): void
+  /** It came to nothing and its slot is free: it was cancelled, or has failed, for this reason, before that. */
+  stopped(failure?: { reason: unknown }): void
 }
 
 export interface HedgeOfTry {
   /** After so long without a first token a second try is due; Infinity: never. */
   delayMs: number
-  /** Begins it; undefined where there is no other instance, or there have been too many. */
-  second(): Promise<Try | undefined>
+  /**
+   * Begins it; undefined where there is no other instance, or there have been too many. The signal aborts when it is no
+   * longer wanted.
+   */
+  second(calledOff: AbortSignal): Promise<Try | undefined>
   /** How long the first try took, or had taken when it was beaten. */
   observe(ttftMs: number, cutOff: boolean): void
 }
@@ -22,11 +27,13 @@ export interface HedgeOfTry {
 interface Leg extends Try {
   /** Its first event that is more than progress. */
   first: Promise<IteratorResult<EngineEvent>>
+  /** It failed before it said anything. */
+  failure?: { reason: unknown }
 }
 
 /**
  * Runs one try, and a second one beside it if that is late with its first token: whoever speaks first goes on, the
- * other is cancelled. Throws what the last of them threw.
+ * other is cancelled. A second one that cannot be had is none. Throws what the first threw where both fail.
  */
 export async function raceTries(first: Try, hedge: HedgeOfTry, clock: Clock): Promise<Try> {
   const startedAtMs = clock.monotonicMs()
@@ -42,23 +49,40 @@ export async function raceTries(first: Try, hedge: HedgeOfTry, clock: Clock): Pr
   )
   const isLate = await Promise.race([spoke, late])
   calm.abort()
-  const rival = isLate ? await hedge.second() : undefined
+  const rival = isLate ? await unlessSooner(spoke, hedge) : undefined
   if (!rival) return resumed(leg)
   const other = legOf(rival)
   const winner = await Promise.any([leg, other].map((one) => one.first.then(() => one))).catch(() => leg)
-  const loser = winner === leg ? other : leg
-  loser.cancel()
-  loser.first.then(discard, discard)
-  if (winner !== leg) hedge.observe(clock.monotonicMs() - startedAtMs, true)
+  if (winner !== leg && !leg.failure) hedge.observe(clock.monotonicMs() - startedAtMs, true)
+  void giveUp(winner === leg ? other : leg)
   return resumed(winner)
 }
 
-function discard(): void {
-  // Whatever the slower one may yet say or throw: the answer is another's.
+/** A second try, unless the first one is done waiting before there is a slot for it. */
+async function unlessSooner(spoke: Promise<void>, { second }: HedgeOfTry): Promise<Try | undefined> {
+  const calledOff = new AbortController()
+  const rival = second(calledOff.signal).catch(() => undefined)
+  const sooner = await Promise.race([rival, spoke.then(() => 'first' as const)])
+  if (sooner !== 'first') return sooner
+  calledOff.abort()
+  return rival
+}
+
+/** The engine may say something yet, or end it by an error: the answer is another's. */
+async function giveUp(leg: Leg): Promise<void> {
+  const { failure } = leg
+  leg.cancel()
+  const ended = leg.first.then(() => leg.events.return?.())
+  await Promise.allSettled([ended])
+  leg.stopped(failure)
 }
 
 function legOf(one: Try): Leg {
-  return { ...one, first: toFirstWord(one.events) }
+  const leg: Leg = { ...one, first: toFirstWord(one.events) }
+  leg.first.catch((reason) => {
+    leg.failure = { reason }
+  })
+  return leg
 }
 
 async function toFirstWord(events: AsyncIterator<EngineEvent>): Promise<IteratorResult<EngineEvent>> {
@@ -69,12 +93,17 @@ async function toFirstWord(events: AsyncIterator<EngineEvent>): Promise<Iterator
 }
 
 /** The try with its first event put back. */
-function resumed({ lease, cancel, first, events }: Leg): Try {
+function resumed({ lease, cancel, stopped, first, events }: Leg): Try {
   async function* whole(): AsyncGenerator<EngineEvent> {
-    const opening = await first
-    if (opening.done) return
-    yield opening.value
-    yield* { [Symbol.asyncIterator]: () => events }
+    try {
+      const opening = await first
+      if (opening.done) return
+      yield opening.value
+      yield* { [Symbol.asyncIterator]: () => events }
+    } finally {
+      // Whoever reads no further than the first event ends the engine's answer, too.
+      await events.return?.()
+    }
   }
-  return { lease, cancel, events: whole() }
+  return { lease, cancel, stopped, events: whole() }
 }

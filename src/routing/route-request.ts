@@ -9,6 +9,7 @@ import type { RequestTraits } from './lifecycle/index.ts'
 import { type Needs, type PolicyName, policyNames } from './policy/index.ts'
 import type { Predictor } from './prediction/index.ts'
 import { type PrefixBlocks, textBlocks } from './prefix/index.ts'
+import type { Standing } from './run.ts'
 import type { TokenEstimate } from './token-estimate.ts'
 
 /** Bytes of a block of text: about 64 tokens, few enough that a shared system prompt is told from another. */
@@ -108,6 +109,26 @@ function traitsOf(
     },
   }
 }
+
+/** The traits of a request that asks for a slot, perhaps not for the first time. */
+export function traitsNow(
+  { route, ...traits }: RequestTraits,
+  avoid: ReadonlySet<number>,
+  { returns, spoke }: Pick<Standing, 'returns' | 'spoke'>,
+): RequestTraits {
+  return {
+    ...traits,
+    ...(route && { route: spoke ? withoutDeadline(route) : route }),
+    avoid: traits.avoid ? new Set([...avoid, ...traits.avoid]) : avoid,
+    returns,
+  }
+}
+
+function withoutDeadline({ deadlineMs: _, ...route }: Route): Route {
+  return route
+}
+
+type Route = NonNullable<RequestTraits['route']>
 
 function needsOf({
   pins,

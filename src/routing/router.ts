@@ -29,7 +29,7 @@ import { imageTokens, type RenderedPrompt, renderRequest } from './render.ts'
 import { createRepeater, type Repeats } from './repeat.ts'
 import { checkCapabilities, createResolver, type ResolvedModel } from './resolve.ts'
 import { explainRoute, queueStatus, routeReport } from './route-report.ts'
-import { embedRouteOf, promptBlocks, type RouteKnowledge, routeOf } from './route-request.ts'
+import { embedRouteOf, promptBlocks, type RouteKnowledge, routeOf, traitsNow } from './route-request.ts'
 import { type Run, type RunHedge, startRun } from './run.ts'
 import type { StreamEnd } from './stream.ts'
 
@@ -40,6 +40,8 @@ export interface RouterOptions {
   wishOf: (model: ResolvedModel, options: ModelOptions) => Promise<LoadWish>
   knowledge: RouteKnowledge
   retries: RetryBudget
+  /** An answer that brings nothing for so long goes on on another instance; Infinity: never. */
+  silenceMs: number
   conversations?: ConversationKeeper
   /** Absent: no second tries. */
   hedger?: Hedger
@@ -181,9 +183,9 @@ export function createRouter(options: RouterOptions): Router {
     const hedge = hedgeOf(wish.key, traits.priority ?? 'default')
     let moves = 0
     return startRun({
-      acquire: async (avoid) => {
-        const all = traits.avoid ? new Set([...avoid, ...traits.avoid]) : avoid
-        const lease = await acquire(wish, request.keepAliveMs, signal, { ...traits, avoid: all })
+      acquire: async (avoid, standing) => {
+        const own = standing.calledOff ? AbortSignal.any([signal, standing.calledOff]) : signal
+        const lease = await acquire(wish, request.keepAliveMs, own, traitsNow(traits, avoid, standing))
         routed(routeReport(lease, moves))
         return lease
       },
@@ -206,6 +208,7 @@ export function createRouter(options: RouterOptions): Router {
       },
       ...(hedge && { hedge }),
       retries: options.retries,
+      silenceMs: options.silenceMs,
       clock,
       random: Math.random,
       signal,

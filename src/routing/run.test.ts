@@ -13,7 +13,7 @@ const nextToken = (tokens: readonly number[]) =>
 /** What an instance does after so many tokens of its own: it dies, fails, or leaves. */
 interface Fate {
   after: number
-  with: 'crash' | 'failure' | 'busy' | 'leave'
+  with: 'crash' | 'failure' | 'busy' | 'leave' | 'silence'
 }
 
 const errors = {
@@ -21,6 +21,12 @@ const errors = {
   failure: () => new DroverError('engine_failed', 'a corrupt chunk'),
   busy: () => new DroverError('busy', 'server busy', { retryAfterMs: 1 }),
 }
+
+/** Rejects once the signal aborts. */
+const until = (signal: AbortSignal) =>
+  new Promise<never>((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason))
+  })
 
 interface Scripted {
   instance: EngineInstance
@@ -37,7 +43,8 @@ function scripted(fate: Fate | undefined): Scripted {
     const tokens = [...prompt]
     for (let count = 0; count < request.maxTokens; count++) {
       if (fate && count === fate.after) {
-        if (fate.with === 'leave') leave.abort(new DroverError('engine_unavailable', 'leaving'))
+        if (fate.with === 'silence') await until(signal)
+        else if (fate.with === 'leave') leave.abort(new DroverError('engine_unavailable', 'leaving'))
         else throw errors[fate.with]()
       }
       signal.throwIfAborted()
@@ -63,7 +70,11 @@ const contextLength = 60
 const tokenize = (text: string) => [...text].map((letter) => letter.charCodeAt(0))
 
 /** A run over instances with these fates, one after the other; the last one is well. */
-async function runOver(fates: (Fate | undefined)[], options: Partial<RunOptions> = {}) {
+async function runOver(
+  fates: (Fate | undefined)[],
+  options: Partial<RunOptions> = {},
+  refuses: (avoid: ReadonlySet<number>) => boolean = () => false,
+) {
   const instances = [...fates, undefined].map(scripted)
   const ends: { id: number; end: LeaseEnd | undefined }[] = []
   const avoided: number[][] = []
@@ -72,6 +83,7 @@ async function runOver(fates: (Fate | undefined)[], options: Partial<RunOptions>
   const run = await startRun({
     acquire: async (avoid) => {
       avoided.push([...avoid])
+      if (refuses(avoid)) throw new DroverError('engine_unavailable', 'no instance may take it')
       const id = next
       const one = instances[Math.min(next++, instances.length - 1)] as Scripted
       return {
@@ -216,9 +228,56 @@ describe('an answer whose instances die under it', () => {
     const { text } = await wholeAnswer(passing.run, completion(6))
     expect(text).toBe((await quietAnswer(completion(6))).text)
     expect(passing.avoided).toEqual([[], []])
-    const dead = await runOver([{ after: 1, with: 'crash' }], { hasOther: () => false })
+    const dead = await runOver([{ after: 1, with: 'crash' }])
     await wholeAnswer(dead.run, completion(6))
     expect(dead.avoided).toEqual([[], [0]])
+  })
+
+  it('is patient with those who are busy, and blames nobody for it', async () => {
+    const busy: Fate = { after: 0, with: 'busy' }
+    const retries = { deposit: () => undefined, withdraw: () => false, backoffMs: () => 0 }
+    const { run, ends } = await runOver(Array(9).fill(busy), { retries, hasOther: () => false })
+    const { text } = await wholeAnswer(run, completion(6))
+    expect(text).toBe((await quietAnswer(completion(6))).text)
+    expect(ends.map(({ end }) => end?.outcome)).toEqual(Array(9).fill('withdrawn'))
+  })
+
+  it('gives up on those who are busy for too long, and says when to come again', async () => {
+    const busy: Fate = { after: 0, with: 'busy' }
+    const sleeps: number[] = []
+    const start = 1_000_000
+    const nowMs = () => start + sleeps.reduce((sum, ms) => sum + ms, 0)
+    const clock = {
+      ...systemClock,
+      now: nowMs,
+      sleep: async (ms: number) => void sleeps.push(ms * 5_000),
+    }
+    const { run } = await runOver(Array(20).fill(busy), { clock, hasOther: () => false })
+    await expect(wholeAnswer(run, completion(6))).rejects.toMatchObject({ code: 'busy', retryAfterMs: 1 })
+    expect(nowMs() - start).toBeLessThanOrEqual(35_000)
+  })
+
+  it('takes up those again that it has failed on when no other may have it', async () => {
+    const { run, avoided } = await runOver([{ after: 1, with: 'failure' }], {}, (avoid) => avoid.size > 0)
+    const { text } = await wholeAnswer(run, completion(6))
+    expect(text).toBe((await quietAnswer(completion(6))).text)
+    expect(avoided).toEqual([[], [0], []])
+  })
+
+  it('goes on elsewhere when nothing comes for too long, and waits where there is nobody else', async () => {
+    const silent: Fate = { after: 3, with: 'silence' }
+    const { run, ends } = await runOver([silent], { silenceMs: 40 })
+    const quiet = await quietAnswer(completion(8))
+    expect((await wholeAnswer(run, completion(8))).text).toBe(quiet.text)
+    expect(ends).toEqual([{ id: 0, end: { outcome: 'failed' } }])
+
+    let others = false
+    const alone = await runOver([silent], { silenceMs: 40, hasOther: () => others })
+    const answer = wholeAnswer(alone.run, completion(8))
+    await systemClock.sleep(120)
+    expect(alone.ends).toEqual([])
+    others = true
+    expect((await answer).text).toBe(quiet.text)
   })
 
   it('stops trying when the budget of retries is spent', async () => {

@@ -9,10 +9,11 @@ import type { RetryBudget } from './health/index.ts'
 import { raceTries, type Try } from './hedge.ts'
 import type { Lease, LeaseEnd } from './pool/index.ts'
 import { dropMiddle } from './render.ts'
+import { endSilence } from './silence.ts'
 
 export interface RunOptions {
   /** A slot on an instance that is none of these. */
-  acquire(avoid: ReadonlySet<number>): Promise<Lease>
+  acquire(avoid: ReadonlySet<number>, standing: Standing): Promise<Lease>
   /** Whether there is, or would be, an instance that is none of these. */
   hasOther(avoid: ReadonlySet<number>): boolean
   /** Before an instance computes a prompt: the chance to give it a saved cache. */
@@ -24,9 +25,21 @@ export interface RunOptions {
   /** When a second try is made beside the first; absent: never. */
   hedge?: RunHedge
   retries: RetryBudget
+  /** An answer that brings nothing for so long goes on elsewhere; absent: it is waited for. */
+  silenceMs?: number
   clock: Clock
   random: () => number
   signal: AbortSignal
+}
+
+/** What a request has behind it when it asks for a slot. */
+export interface Standing {
+  /** It had a slot, and lost it through no fault of its own. */
+  returns: boolean
+  /** Its first word was said: no deadline holds any longer. */
+  spoke: boolean
+  /** Aborts when this slot is not wanted any more; absent: never. */
+  calledOff?: AbortSignal
 }
 
 export interface RunHedge {
@@ -66,16 +79,21 @@ const mostFruitless = 4
 /** So often in all: an answer of hours may see many instances die. */
 const mostMoves = 64
 
+/** For so long a request is taken to one server after the other that is busy, without a new token. */
+const longestBusyMs = 30_000
+
 /** What the instance did wrong, not the request. */
 const instancesFault: readonly ErrorCode[] = ['engine_crashed', 'engine_failed', 'engine_unavailable']
-/** It may be asked again, a little later. */
-const passing: readonly ErrorCode[] = ['busy', 'rate_limited', 'engine_failed', 'engine_unavailable']
+/** It has too much to do, with requests of others: come again. */
+const busyCodes: readonly ErrorCode[] = ['busy', 'rate_limited']
 
 export async function startRun(options: RunOptions): Promise<Run> {
   const { clock, signal } = options
   const avoid = new Set<number>()
-  let lease = await options.acquire(avoid)
+  let lease = await options.acquire(avoid, { returns: false, spoke: false })
   let fruitless = 0
+  let busyTries = 0
+  let busySinceMs: number | undefined
   let moves = 0
   let last: { prompt: string | number[]; journal: Journal } | undefined
 
@@ -92,24 +110,58 @@ export async function startRun(options: RunOptions): Promise<Run> {
 
   /** Leaves the instance for another one; throws the error where that is of no use. */
   async function moveOn(thrown: unknown): Promise<void> {
-    const error = asDroverError(thrown)
     signal.throwIfAborted()
     const leaves = lease.leaving.aborted
-    const faulty = instancesFault.includes(error.code)
-    if (!leaves && !faulty && !passing.includes(error.code)) throw thrown
-    lease.release({ outcome: leaves ? 'withdrawn' : 'failed' })
+    const { code } = asDroverError(thrown)
+    const busy = busyCodes.includes(code)
+    if (!leaves && !busy && !instancesFault.includes(code)) throw thrown
+    // Who is busy is not ill.
+    lease.release({ outcome: leaves || busy ? 'withdrawn' : 'failed' })
     avoid.add(lease.entryId)
-    if (++moves > mostMoves || ++fruitless > mostFruitless) throw thrown
-    // A first try elsewhere is no burden; what fails again and again is.
-    if (!leaves && fruitless > 1 && !options.retries.withdraw(clock.now())) throw thrown
-    // One that has crashed, or leaves, is replaced; one that lives may be asked again where there is no other.
-    if (!leaves && passing.includes(error.code) && !options.hasOther(avoid)) {
-      avoid.clear()
-      const waitMs = error.retryAfterMs ?? options.retries.backoffMs(fruitless, options.random)
-      await clock.sleep(waitMs, signal)
+    let reason = thrown
+    for (;;) {
+      if (!leaves || reason !== thrown) await patience(reason)
+      options.moved(asDroverError(reason))
+      try {
+        const spoke = (last?.journal.text ?? '') !== ''
+        lease = await options.acquire(avoid, { returns: true, spoke })
+        return
+      } catch (refused) {
+        signal.throwIfAborted()
+        if (asDroverError(refused).code !== 'engine_unavailable') throw refused
+        // None of those that it has not failed on may take it.
+        avoid.clear()
+        reason = refused
+      }
     }
-    options.moved(error)
-    lease = await options.acquire(avoid)
+  }
+
+  /** Waits as long as is fitting before the next try; throws the reason where there has been enough of them. */
+  async function patience(reason: unknown): Promise<void> {
+    const { code, retryAfterMs } = asDroverError(reason)
+    const nowMs = clock.now()
+    const busy = busyCodes.includes(code)
+    if (busy) {
+      busyTries++
+      busySinceMs ??= nowMs
+    } else if (++moves > mostMoves || ++fruitless > mostFruitless) {
+      throw reason
+    } else if (fruitless > 1 && !options.retries.withdraw(nowMs)) {
+      // A first try elsewhere is no burden; what fails again and again is.
+      throw reason
+    }
+    if (options.hasOther(avoid)) return
+    const waitMs = retryAfterMs ?? options.retries.backoffMs(fruitless + busyTries, options.random)
+    if (busySinceMs !== undefined && nowMs + waitMs - busySinceMs > longestBusyMs) throw reason
+    await clock.sleep(waitMs, signal)
+    // One that has ended by now is replaced; one that lives may be asked again where there is no other.
+    if (!options.hasOther(avoid)) avoid.clear()
+  }
+
+  function progressed(): void {
+    fruitless = 0
+    busyTries = 0
+    busySinceMs = undefined
   }
 
   async function call<T>(ask: (instance: EngineInstance) => Promise<T>): Promise<T> {
@@ -127,12 +179,21 @@ export async function startRun(options: RunOptions): Promise<Run> {
     const cancelled = new AbortController()
     const signals = AbortSignal.any([signal, at.leaving, cancelled.signal])
     const events = at.instance.generate(completion, signals)[Symbol.asyncIterator]()
+    const hasOther = () => options.hasOther(new Set([...avoid, at.entryId]))
+    const end = (reason: DroverError) => cancelled.abort(reason)
     return {
       lease: at,
-      events,
-      cancel: () => {
-        cancelled.abort(new DroverError('cancelled', 'another instance was sooner'))
-        at.release({ outcome: 'withdrawn' })
+      events: endSilence(events, {
+        limitMs: options.silenceMs ?? Number.POSITIVE_INFINITY,
+        clock,
+        hasOther,
+        end,
+      }),
+      cancel: () => cancelled.abort(new DroverError('cancelled', 'another instance was sooner')),
+      stopped: (failure) => {
+        const failed = failure !== undefined && !at.leaving.aborted && !signal.aborted
+        at.release({ outcome: failed ? 'failed' : 'withdrawn' })
+        if (failed) avoid.add(at.entryId)
       },
     }
   }
@@ -142,10 +203,13 @@ export async function startRun(options: RunOptions): Promise<Run> {
     const { hedge } = options
     const first = tryOn(at, completion)
     if (!hedge || !fresh) return first
-    const second = async () => {
+    const second = async (calledOff: AbortSignal) => {
       const others = new Set([...avoid, at.entryId])
       if (!hedge.mayStart(others)) return undefined
-      return tryOn(await options.acquire(others), completion)
+      const granted = await options.acquire(others, { returns: false, spoke: false, calledOff })
+      if (!calledOff.aborted) return tryOn(granted, completion)
+      granted.release()
+      return undefined
     }
     const won = await raceTries(first, { ...hedge, second }, clock)
     lease = won.lease
@@ -165,9 +229,10 @@ export async function startRun(options: RunOptions): Promise<Run> {
         const fresh = journal.before === 0 && journal.tokens.length === 0
         const begun = await begin(at, current, fresh)
         at = begun.lease
-        for await (const event of { [Symbol.asyncIterator]: () => begun.events }) {
+        for await (const said of { [Symbol.asyncIterator]: () => begun.events }) {
+          const event = journal.moved ? await withAllTokens(said, journal, at.instance) : said
           if (event.type === 'token') {
-            if (event.tokens.length > 0 || event.text !== '') fruitless = 0
+            if (event.tokens.length > 0 || event.text !== '') progressed()
             note(journal, event, at, clock.monotonicMs())
           }
           yield event.type === 'done' ? merged(event, journal, clock.monotonicMs()) : event
@@ -197,9 +262,10 @@ export async function startRun(options: RunOptions): Promise<Run> {
 
 /** What an answer was so far. */
 interface Journal {
-  /** Empty while an engine tells none. */
   tokens: number[]
   text: string
+  /** An engine told text without its tokens: those in `tokens` are not all of them. */
+  asText?: true
   /** Tokens that other instances have produced before the one that has it now. */
   before: number
   startedAtMs: number
@@ -211,8 +277,19 @@ function note(journal: Journal, event: EngineEvent & { type: 'token' }, lease: L
   lease.firstToken()
   journal.firstTokenAtMs ??= nowMs
   journal.text += event.text
+  if (event.tokens.length === 0 && event.text !== '') journal.asText = true
   for (const token of event.tokens) journal.tokens.push(token)
   lease.tokens(event.tokens.length)
+}
+
+/** An engine that tells its tokens at the end tells those of its own part only: whoever began told none. */
+async function withAllTokens(
+  event: EngineEvent,
+  { text }: Journal,
+  { tokensAtEnd, tokenize }: EngineInstance,
+): Promise<EngineEvent> {
+  if (!tokensAtEnd || event.type !== 'token' || event.tokens.length === 0) return event
+  return { ...event, tokens: await tokenize(text + event.text, { addSpecial: false }) }
 }
 
 /**
@@ -224,10 +301,10 @@ async function continuation(
   journal: Journal,
   instance: EngineInstance,
 ): Promise<CompletionRequest> {
-  const { tokens, text } = journal
+  const { tokens, text, asText } = journal
   if (tokens.length === 0 && text === '') return completion
   const { maxTokens, format, formatPrefix = '' } = completion
-  const said = tokens.length > 0 ? tokens : await instance.tokenize(text, { addSpecial: false })
+  const said = asText ? await instance.tokenize(text, { addSpecial: false }) : tokens
   journal.before = said.length
   return {
     ...completion,
@@ -239,11 +316,11 @@ async function continuation(
 
 async function continuedPrompt(
   { prompt, images, sampling }: CompletionRequest,
-  { tokens, text }: Journal,
+  { text, asText }: Journal,
   said: readonly number[],
   instance: EngineInstance,
 ): Promise<string | number[]> {
-  if (typeof prompt === 'string' && (images || tokens.length === 0)) return prompt + text
+  if (typeof prompt === 'string' && (images || asText)) return prompt + text
   const whole = [...(await tokensOf(prompt, instance)), ...said]
   // An answer that had outgrown its context went on without the middle, and so it does here.
   if (whole.length < instance.contextLength) return whole

@@ -46,6 +46,7 @@ export interface RoutingParts extends Pick<PoolOptions, 'dispatcher' | 'health' 
     | 'knowledge'
     | 'cacheStats'
     | 'retries'
+    | 'silenceMs'
     | 'hedger'
     | 'degrade'
     | 'repeats'
@@ -111,6 +112,7 @@ export function createRoutingParts(
     router: {
       knowledge: { tokens: createTokenEstimate(), predictor, salt: randomHex(16) },
       retries: createRetryBudget(),
+      silenceMs: config.silenceTimeoutMs,
       ...(conversations && { conversations }),
       ...(config.hedge && { hedger: createHedger({ enabled: true }) }),
       degrade: {

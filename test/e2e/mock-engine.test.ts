@@ -181,6 +181,15 @@ describe('a fault that is switched on', () => {
     expect(await statusOf('/v1/completions', { prompt })).toMatchObject({ status: 429, retryAfter: '7' })
   })
 
+  it('error_404: the model has gone', async () => {
+    await mock.fault({ fault: 'error_404', count: 1 })
+    expect(await statusOf('/api/generate', { prompt })).toMatchObject({
+      status: 404,
+      body: { error: 'model not found, try pulling it first' },
+    })
+    await works()
+  })
+
   it('refuse: the connection is closed without an answer', async () => {
     await mock.fault({ fault: 'refuse', count: 1 })
     await expect(generate()).rejects.toMatchObject({ cause: { code: 'UND_ERR_SOCKET' } })

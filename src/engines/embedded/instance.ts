@@ -196,6 +196,7 @@ export function createInstance(
     slots: spec.slots,
     contextLength: ready.contextLength,
     memory: ready.memory,
+    cachesBySlot: true,
     exited,
     ...(sessions && { sessions: createSessionStore({ ...sessions, queue, ask }) }),
     generate,

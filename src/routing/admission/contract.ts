@@ -18,6 +18,11 @@ export interface Ticket {
   /** What it will cost, in served tokens: prompt that has to be computed, and answer. */
   promptTokens: number
   outputTokens: number
+  /**
+   * It was started before, and its instance failed: it is in nobody's way, as it was let in once, and comes before all
+   * classes, as its client has been reading. Its prompt is charged already.
+   */
+  returns?: boolean
 }
 
 export interface AdmissionLimits {

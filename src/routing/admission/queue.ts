@@ -41,7 +41,7 @@ export function createAdmissionQueue(
     const waiting = createWaiting(ticket, enter(tenants, ticket.tenant), limits, nowMs)
     byId.set(ticket.id, waiting)
     join(groups, waiting)
-    occupy(bounds, waiting)
+    if (!ticket.returns) occupy(bounds, waiting)
     if (waiting.risesAtMs !== Number.POSITIVE_INFINITY) insert(rising, waiting)
     if (ticket.deadlineMs !== undefined) insert(expiring, waiting)
   }
@@ -51,7 +51,7 @@ export function createAdmissionQueue(
     const { ticket } = waiting
     byId.delete(ticket.id)
     part(groups, waiting)
-    vacate(bounds, waiting)
+    if (!ticket.returns) vacate(bounds, waiting)
     if (waiting.risesAtMs !== Number.POSITIVE_INFINITY) remove(rising, waiting)
     if (ticket.deadlineMs !== undefined) remove(expiring, waiting)
     leave(tenants, waiting.tenant)
@@ -60,6 +60,10 @@ export function createAdmissionQueue(
   /** Lets a ticket in where there is room, or somebody gives way; says why not. */
   function letInOrRefuse(ticket: Ticket, nowMs: number, refusals: Refusal[]): Refusal['reason'] | undefined {
     if (ticket.deadlineMs !== undefined && ticket.deadlineMs <= nowMs) return 'deadline'
+    if (ticket.returns) {
+      letIn(ticket, nowMs)
+      return undefined
+    }
     const room = roomFor(bounds, ticket, weightOf(tenants, ticket.tenant))
     if (!room.free) return room.reason
     if (room.goes) {
@@ -125,7 +129,8 @@ export function createAdmissionQueue(
       const waiting = byId.get(id)
       if (!waiting) throw new RangeError(`ticket ${id} cannot be started: it does not wait`)
       letGo(waiting)
-      serve(tenants, waiting.ticket.tenant, waiting.ticket.promptTokens, 1)
+      const { tenant, promptTokens, returns } = waiting.ticket
+      serve(tenants, tenant, returns ? 0 : promptTokens, 1)
     },
     charge(tenant, tokens) {
       version++

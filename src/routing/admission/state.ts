@@ -75,7 +75,7 @@ export function createWaiting(
   limits: AdmissionLimits,
   nowMs: number,
 ): Waiting {
-  const baseRank = priorityClasses.indexOf(ticket.priority)
+  const baseRank = ticket.returns ? 0 : priorityClasses.indexOf(ticket.priority)
   const waiting: Waiting = {
     ticket,
     tenant,

@@ -3,6 +3,7 @@ import type { InstanceWork, Rates } from '../policy/contract.ts'
 import type { Predictor, RatesOf } from '../prediction/contract.ts'
 import type { HeapNode } from './backlog-heap.ts'
 import type { Decision, DispatchInstance, DispatchRequest } from './contract.ts'
+import { createSlotCaches, type SlotCaches } from './slot-caches.ts'
 
 /** A request in a slot of an instance. */
 export interface Run {
@@ -30,6 +31,8 @@ export interface Run {
 export interface BookedInstance extends HeapNode {
   info: DispatchInstance
   of: RatesOf
+  /** Where each slot has a cache of its own. */
+  slotCaches?: SlotCaches
   runs: Map<number, Run>
   /** In the order in which they began, which is the order in which engines compute prompts. */
   prefilling: Set<Run>
@@ -58,6 +61,7 @@ export function bookInstance(info: DispatchInstance, nowMs: number): BookedInsta
       ...(memoryBytesPerS !== undefined && { memoryBytesPerS }),
       ...(flopsPerS !== undefined && { flopsPerS }),
     },
+    ...(info.cachesBySlot && { slotCaches: createSlotCaches(info.slots) }),
     runs: new Map(),
     prefilling: new Set(),
     prefillTokens: 0,

@@ -12,6 +12,8 @@ export interface DispatchInstance extends InstanceTraits {
   modelBytes?: number
   memoryBytesPerS?: number
   flopsPerS?: number
+  /** See `EngineInstance.cachesBySlot`. */
+  cachesBySlot?: true
 }
 
 /** A request as the dispatcher sees it. */

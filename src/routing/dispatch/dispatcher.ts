@@ -139,9 +139,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
       } else if (health && !health.allows(id, nowMs)) {
         excluded.push({ id, reason: 'it is unhealthy: its circuit breaker is open, or its probes fail' })
       } else {
-        // The longest holders are known; others may hold the system prompt.
-        const blocks = request.blocks ? (cached.get(id) ?? prefix.heldBy(id, request.blocks, nowMs)) : 0
-        const candidate = candidateOf(booked, request, blocks, nowMs)
+        const candidate = candidateOf(booked, request, heldBlocks(booked, request, cached, nowMs), nowMs)
         candidates.push(savedTokens ? withSaved(candidate, request, savedTokens(id)) : candidate)
       }
     }
@@ -152,6 +150,18 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     if (!blocks) return new Map()
     const matches = prefix.match(blocks, nowMs, holders)
     return new Map(matches.map((match) => [match.instance, match.blocks]))
+  }
+
+  function heldBlocks(
+    { info, slotCaches }: BookedInstance,
+    { blocks }: DispatchRequest,
+    cached: ReadonlyMap<number, number>,
+    nowMs: number,
+  ): number {
+    if (!blocks) return 0
+    if (slotCaches) return slotCaches.found(blocks.hashes)
+    // The longest holders are known; others may hold the system prompt.
+    return cached.get(info.id) ?? prefix.heldBy(info.id, blocks, nowMs)
   }
 
   /** Whom to look at, so that a decision costs no more with a thousand instances than with a hundred. */
@@ -200,15 +210,14 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
   function started(request: DispatchRequest, instanceId: number, decision: Decision, nowMs: number): void {
     const booked = instances.get(instanceId)
     if (!booked) return
-    const cached = decision.ranked.find(({ candidate }) => candidate.id === instanceId)?.candidate
-      .cachedTokens
+    const chosen = decision.ranked.find(({ candidate }) => candidate.id === instanceId)?.candidate
     const run: Run = {
       request,
       booked,
       predicted: decision.predicted ?? { ttftMs: 0, finishMs: 0, cachedTokens: 0, outputTokens: 0 },
       startedMs: nowMs,
       outputTokens: 0,
-      computedTokens: Math.max(0, request.promptTokens - (cached ?? 0)),
+      computedTokens: Math.max(0, request.promptTokens - (chosen?.cachedTokens ?? 0)),
       shared: false,
       batchSum: 0,
       batchSamples: 0,
@@ -220,6 +229,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     booked.lastChosen = ++decisions
     booked.chosen++
     if (request.blocks) prefix.insert(instanceId, request.blocks, nowMs)
+    booked.slotCaches?.take(request.id, request.blocks?.hashes ?? [], chosen?.restoreMs !== undefined)
     remember(request, instanceId, nowMs)
     reorder(booked, nowMs)
   }
@@ -278,6 +288,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     runs.delete(requestId)
     sampleBatch(run)
     endRun(run, nowMs)
+    run.booked.slotCaches?.release(requestId, (end.blocks ?? run.request.blocks)?.hashes ?? [])
     if (run.attempt && end.outcome === 'withdrawn') health?.cancel(run.attempt)
     else if (run.attempt && end.outcome !== 'withdrawn') health?.end(run.attempt, end.outcome, nowMs)
     if (end.outcome === 'answered') learn(run, end, nowMs)

@@ -32,6 +32,8 @@ export function createLifecycle(limits: LifecycleLimits, queue: AdmissionQueue):
 export interface RequestTraits {
   slotless?: boolean
   avoid?: ReadonlySet<number>
+  /** It had a slot already, and lost it through no fault of its own: it is not refused for want of room. */
+  returns?: boolean
   priority?: PriorityClass
   /** What decides where it goes; absent: a request of which nothing is known. */
   route?: Omit<DispatchRequest, 'id' | 'key'>
@@ -46,7 +48,7 @@ const nowhere: ReadonlySet<number> = new Set()
 export function request(
   state: LifecycleState,
   wish: LoadWish,
-  { slotless = false, avoid = nowhere, priority = 'default', route }: RequestTraits = {},
+  { slotless = false, avoid = nowhere, returns = false, priority = 'default', route }: RequestTraits = {},
   nowMs = 0,
 ): number {
   if (state.closed) throw new DroverError('shutting_down', 'the server is shutting down')
@@ -64,6 +66,7 @@ export function request(
       ...(deadlineMs !== undefined && { deadlineMs }),
       promptTokens,
       outputTokens,
+      ...(returns && { returns }),
     },
     nowMs,
   )
@@ -136,8 +139,9 @@ export function launchFailed(
   if (!entry) return []
   state.entries.delete(entryId)
   giveUpReplacing(state, entryId)
-  // A launch on a lost device was ended with it: those who wait are served elsewhere.
-  if (entry.shares.some(({ deviceId }) => state.devices.get(deviceId)?.lost)) return []
+  // A launch on a lost device was ended with it: those who wait are served elsewhere, or there when it is back.
+  if (entry.phase === 'closing' || entry.shares.some(({ deviceId }) => state.devices.get(deviceId)?.lost))
+    return []
   if (error.code === 'insufficient_memory' && capAfter(state, entry)) return []
   if (error.code === 'engine_crashed') {
     recordUnaskedEnd(state, entry, nowMs, { kind: 'crashed', reason: error.message })

@@ -208,6 +208,8 @@ const promised: Outcome = { type: 'wait', blocks: false, promised: true }
 
 /** A request that waits for a certain instance, though others are idle, is looked at again after so long. */
 const holdMs = 100
+/** It waits no longer than this where the policy counts in no time. */
+const longestHoldMs = 1_000
 
 function serve(round: Round, waiter: Waiter, blocked: boolean): Outcome {
   const { state, facts } = round
@@ -223,7 +225,9 @@ function serve(round: Round, waiter: Waiter, blocked: boolean): Outcome {
   const open = own.filter(({ phase }) => phase !== 'closing')
   if (open.length === 0) {
     const restart = restartVerdict(state.crashes.get(wish.key), facts.nowMs)
-    if (restart.verdict === 'wait') return { type: 'wait', blocks: false, untilMs: restart.untilMs }
+    // Who was being answered when it crashed has no use for the reason: it waits for the next try.
+    const waits = restart.verdict === 'wait' || (restart.verdict === 'refuse' && avoid.size > 0)
+    if (waits) return { type: 'wait', blocks: false, untilMs: restart.untilMs }
     if (restart.verdict === 'refuse')
       return { type: 'reject', error: crashLoopError(wish, restart, facts.nowMs) }
     // It has its old memory yet.
@@ -255,9 +259,31 @@ function choose(
     if (waiter.wish.pins && startsOnPins(round, own, waiter)) return promised
     return { type: 'reject', error: nowhereError(waiter, decision) }
   }
+  const isFree = (id: number) => {
+    const entry = state.entries.get(id)
+    return entry !== undefined && serves(entry) && hasFreeSlot(state, entry)
+  }
   const best = state.entries.get(first.candidate.id)
-  if (best && hasFreeSlot(state, best)) return { type: 'grant', entry: best, decision }
-  return { type: 'wait', blocks: false, untilMs: facts.nowMs + holdMs }
+  if (best && isFree(best.id)) return { type: 'grant', entry: best, decision }
+  waiter.holdUntilMs ??= facts.nowMs + patienceMs(decision, isFree)
+  const leftMs = waiter.holdUntilMs - facts.nowMs
+  if (leftMs > 0) return { type: 'wait', blocks: false, untilMs: facts.nowMs + Math.min(leftMs, holdMs) }
+  const now = facts.choose(waiter, isFree)
+  const free = state.entries.get(now.ranked[0]?.candidate.id ?? 0)
+  return free
+    ? { type: 'grant', entry: free, decision: now }
+    : { type: 'wait', blocks: false, untilMs: facts.nowMs + holdMs }
+}
+
+/**
+ * How long a request waits for the best instance while another one is free: until the wait has cost as much as it was
+ * to save. So a prediction that is wrong, of an instance that has stopped working for one, costs twice as much at most.
+ */
+function patienceMs({ ranked, unit }: Decision, isFree: (id: number) => boolean): number {
+  const [best] = ranked
+  const free = ranked.find(({ candidate }) => isFree(candidate.id))
+  if (!best || !free || unit !== 'ms') return longestHoldMs
+  return free.score - best.score + best.candidate.slotWaitMs
 }
 
 /** Whether an instance is being loaded, or now will be, where a pinned request may run. */

@@ -60,6 +60,8 @@ export interface Waiter {
   /** Entries where it has failed already. */
   avoid: ReadonlySet<number>
   request: DispatchRequest
+  /** Until then it waits for the best instance rather than taking one that is free. */
+  holdUntilMs?: number
 }
 
 export type Phase = 'loading' | 'ready' | 'closing'

@@ -12,7 +12,7 @@ export function fact(value: number | undefined): number {
 }
 
 /** Milliseconds to compute so many prompt tokens, alone. */
-export function prefillMs(tokens: number, { rates }: Candidate): number {
+export function prefillMs(tokens: number, { rates }: Pick<Candidate, 'rates'>): number {
   const known = rates.prefillTokensPerS >= Number.EPSILON
   return Math.min(
     (1000 * fact(tokens)) / (known ? rates.prefillTokensPerS : tuning.assumed.prefillTokensPerS),
@@ -21,7 +21,7 @@ export function prefillMs(tokens: number, { rates }: Candidate): number {
 }
 
 /** Milliseconds of a decoding step of so many requests. */
-export function decodeStepMs(batch: number, { rates }: Candidate): number {
+export function decodeStepMs(batch: number, { rates }: Pick<Candidate, 'rates'>): number {
   const base = fact(rates.decodeBaseMs)
   const perRequest = fact(rates.decodePerRequestMs)
   return base + perRequest > 0 ? base + perRequest * batch : tuning.assumed.decodeStepMs
@@ -64,16 +64,17 @@ export interface Prediction {
 /**
  * When a request would have its first token and its last on this instance:
  * `loading + slot wait + queued + prefill + restore + network`, then `output * step(batch + 1)`.
- * Prompts before it are computed while it waits for a slot, so only what is left of them then is queued.
+ * Prompts before it are computed while it waits for a slot, so only what is left of them then is queued. `rates`:
+ * others than its own to reckon with.
  */
-export function predict(request: RouteRequest, candidate: Candidate): Prediction {
+export function predict(request: RouteRequest, candidate: Candidate, rates = candidate.rates): Prediction {
   const loadingMs = fact(candidate.loadingMs)
   const slotWaitMs = fact(candidate.slotWaitMs)
-  const queuedMs = Math.max(0, prefillMs(candidate.prefillTokens, candidate) - slotWaitMs)
-  const ownMs = prefillMs(uncachedTokens(request, candidate), candidate)
+  const queuedMs = Math.max(0, prefillMs(candidate.prefillTokens, { rates }) - slotWaitMs)
+  const ownMs = prefillMs(uncachedTokens(request, candidate), { rates })
   const restoreMs = fact(candidate.restoreMs)
   const networkMs = fact(candidate.networkMs)
-  const decodeMs = fact(request.outputTokens) * decodeStepMs(fact(candidate.running) + 1, candidate)
+  const decodeMs = fact(request.outputTokens) * decodeStepMs(fact(candidate.running) + 1, { rates })
   const ttftMs = loadingMs + slotWaitMs + queuedMs + ownMs + restoreMs + networkMs
   return {
     ttftMs,

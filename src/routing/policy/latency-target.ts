@@ -14,7 +14,7 @@
 import type { Candidate, Policy } from './contract.ts'
 import { fact, predict } from './costs.ts'
 import { inOrder, scored } from './order.ts'
-import { finishScore, othersWeight } from './predicted-finish.ts'
+import { finishScores } from './predicted-finish.ts'
 import { tuning } from './tuning.ts'
 
 export const latencyTarget: Policy = {
@@ -22,11 +22,10 @@ export const latencyTarget: Policy = {
   about: 'The one most likely to give the first token before the deadline; without one, as predicted_finish.',
   unit: 'ms',
   rank: (request, candidates, { nowMs }) => {
-    const weight = othersWeight(candidates)
     const budgetMs = request.deadlineMs === undefined ? undefined : request.deadlineMs - nowMs
     return inOrder(
-      candidates.map((candidate) => {
-        const finish = finishScore(request, candidate, weight)
+      finishScores(request, candidates).map((finish) => {
+        const { candidate } = finish
         if (budgetMs === undefined) return finish
         const chance = chanceInTime(predict(request, candidate).ttftMs, budgetMs, candidate)
         return scored(candidate, { ...finish.terms, risk: tuning.missedMs * (1 - chance) })

@@ -2,21 +2,24 @@
  * Where the request, and everybody else, is finished first.
  *
  *     own    = loading + slot wait + (queued + uncached) / prefill rate + restore + network
- *            + output * decode step(batch + 1) + pressure
- *     others = uncached / prefill rate * weight
+ *            + output * decode step(batch + 1) * decodeShare + pressure
+ *     others = anew / prefill rate * weight
+ *     anew   = most cached by any candidate - cached
  *     score  = (own + others) / health
  *     weight = min(othersIdle + othersPerWaiting * waiting + othersPerDecoding * decoding, othersMost)
  *
- * Milliseconds; constants in `tuning.ts`. `others` is what the request costs everybody else: a millisecond of computing
- * is one more for each who waits for that instance meanwhile. `waiting` and `decoding` are the mean numbers per
- * candidate of requests without and with a first token; they estimate how many those are (by Little's law, the rate at
- * which requests come times how long they stay). With an idle fleet a request goes where itself is fastest; with a busy
- * one it goes to its cache, unless the queue there costs more than is saved for everybody.
+ * Milliseconds; constants in `tuning.ts`, rates evened out (`even-rates.ts`). `others` is what the request costs
+ * everybody else where it computes anew what another instance holds: a millisecond of computing is one more for each
+ * who waits for that instance meanwhile. `waiting` and `decoding` are the mean numbers per candidate of requests
+ * without and with a first token; they estimate how many those are (by Little's law, the rate at which requests come
+ * times how long they stay). With an idle fleet a request goes where itself is fastest; with a busy one it goes to its
+ * cache, unless the queue there costs more than is saved for everybody.
  *
- * Unknown: a rate counts as slow, a cache as empty, every other cost as none. Linear in the candidates, one sort.
+ * Unknown: a rate counts as slow, a cache as empty, every other cost as none. `n log n` in the candidates.
  */
-import type { Candidate, Policy, Ranked, RouteRequest } from './contract.ts'
-import { fact, failureMs, predict, pressureMs } from './costs.ts'
+import type { Candidate, Policy, Ranked, Rates, RouteRequest } from './contract.ts'
+import { fact, failureMs, predict, prefillMs, pressureMs } from './costs.ts'
+import { evenRates } from './even-rates.ts'
 import { inOrder, scored } from './order.ts'
 import { tuning } from './tuning.ts'
 
@@ -24,14 +27,23 @@ export const predictedFinish: Policy = {
   name: 'predicted_finish',
   about: 'Where it is predicted to finish first, what it costs the others included.',
   unit: 'ms',
-  rank: (request, candidates) => {
-    const weight = othersWeight(candidates)
-    return inOrder(candidates.map((candidate) => finishScore(request, candidate, weight)))
-  },
+  rank: (request, candidates) => inOrder(finishScores(request, candidates)),
 }
 
-/** Milliseconds that others wait for each that this request computes. */
-export function othersWeight(candidates: readonly Candidate[]): number {
+/** Every candidate's score, in the order in which they come. */
+export function finishScores(request: RouteRequest, candidates: readonly Candidate[]): Ranked[] {
+  const weight = othersWeight(candidates)
+  const mostCached = candidates.reduce((most, { cachedTokens }) => Math.max(most, fact(cachedTokens)), 0)
+  const rates = evenRates(candidates)
+  return candidates.map((candidate, at) => {
+    const even = rates[at] ?? candidate.rates
+    const anewMs = prefillMs(mostCached - fact(candidate.cachedTokens), { rates: even })
+    return scored(candidate, termsOf(request, candidate, even, anewMs * weight))
+  })
+}
+
+/** Milliseconds that others wait for each that this request computes anew. */
+function othersWeight(candidates: readonly Candidate[]): number {
   let waiting = 0
   let running = 0
   for (const candidate of candidates) {
@@ -43,24 +55,20 @@ export function othersWeight(candidates: readonly Candidate[]): number {
   return Math.min(tuning.othersIdle + sum / Math.max(1, candidates.length), tuning.othersMost)
 }
 
-/** One candidate's score, of which `weight` is the same for all candidates of a decision. */
-export function finishScore(request: RouteRequest, candidate: Candidate, weight: number): Ranked {
-  const { loadingMs, slotWaitMs, queuedMs, prefillMs, restoreMs, networkMs, decodeMs, finishMs } = predict(
-    request,
-    candidate,
-  )
+function termsOf(request: RouteRequest, candidate: Candidate, rates: Rates, others: number): Ranked['terms'] {
+  const parts = predict(request, candidate, rates)
+  const decode = parts.decodeMs * tuning.decodeShare
   const pressure = pressureMs(request, candidate)
-  const others = prefillMs * weight
-  return scored(candidate, {
-    loading: loadingMs,
-    slotWait: slotWaitMs,
-    queued: queuedMs,
-    prefill: prefillMs,
-    restore: restoreMs,
-    network: networkMs,
-    decode: decodeMs,
+  return {
+    loading: parts.loadingMs,
+    slotWait: parts.slotWaitMs,
+    queued: parts.queuedMs,
+    prefill: parts.prefillMs,
+    restore: parts.restoreMs,
+    network: parts.networkMs,
+    decode,
     pressure,
     others,
-    failures: failureMs(finishMs + pressure + others, candidate),
-  })
+    failures: failureMs(parts.ttftMs + decode + pressure + others, candidate),
+  }
 }

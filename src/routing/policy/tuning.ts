@@ -17,18 +17,26 @@ export const tuning = {
   pressureTop: 0.98,
 
   /**
-   * What one millisecond of computing costs the others, by the candidates' means. `othersIdle`: what is computed anew
-   * pushes out as much of somebody's cache. `othersPerWaiting`, for each request that waits for its prompt: queueing
-   * theory has `1 / (1 - load)`, 2 at half load and 5 at eight tenths. `othersPerDecoding`, for each that is being
-   * answered: its next token waits for the step in which a prompt is computed, which hurts less than waiting for the
-   * first. `othersMost` bounds the sum, so that a burst does not tie everything to one holder. Half or twice these
-   * figures change the time to first token by a hundredth or two, so a fleet needs no tuning of its own; with less,
-   * caches find less than 95 in 100 of what one cache with the memory of all would find.
+   * What a millisecond of computing anew costs the others, by the candidates' means. `othersIdle`: it also pushes as much
+   * of somebody's cache out. `othersPerWaiting`, for each request that waits for its prompt: queueing theory has
+   * `1 / (1 - load)`, 2 at half load and 5 at eight tenths. `othersPerDecoding`, for each that is being answered: its
+   * next token waits for the step in which a prompt is computed, which hurts less than waiting for the first.
+   * `othersMost` bounds the sum, so that a burst does not tie everything to one holder: with 2 to 4, caches find 96 to
+   * 98 in 100 of what they could, with 16 hardly more, and the first token comes later.
    */
   othersIdle: 0.5,
   othersPerWaiting: 3,
   othersPerDecoding: 0.5,
-  othersMost: 16,
+  othersMost: 3,
+
+  /**
+   * What of the decoding time counts. The batch that an answer finds is not the one it ends in: requests come and go,
+   * and busier instances are given fewer, so about half of a difference lasts.
+   */
+  decodeShare: 0.5,
+
+  /** Rates within this factor are equal: single measurements of equal devices scatter by less. */
+  ratesWithin: 2,
 
   /** SGLang's rule: a match counts above this share of the prompt (its command line's default). */
   prefixThreshold: 0.3,

@@ -148,13 +148,14 @@ export function createPool(options: PoolOptions): Pool {
     id: number,
     wish: LoadWish,
     deviceIds: readonly string[],
-    { engine, slots, contextLength }: EngineInstance,
+    { engine, slots, contextLength, cachesBySlot }: EngineInstance,
     loadMs: number,
   ): void {
     leaving.set(id, new AbortController())
     const kvTokens = contextLength * slots
     const kind = `${engine} on ${deviceIds.length}`
-    const traits = { kvTokens, weight: 1, kind, ...wish.traits?.(deviceIds) }
+    const caches = cachesBySlot && { cachesBySlot }
+    const traits = { kvTokens, weight: 1, kind, ...caches, ...wish.traits?.(deviceIds) }
     dispatcher.add({ ...traits, id, key: wish.key, deviceIds, slots, contextLength }, clock.now())
     dispatcher.loaded(id, loadMs)
   }

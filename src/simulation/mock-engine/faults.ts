@@ -6,6 +6,7 @@ const early = [
   'error_503',
   'error_500',
   'error_429',
+  'error_404',
   'refuse',
   'hang_before_headers',
   'late_headers',

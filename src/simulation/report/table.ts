@@ -20,8 +20,8 @@ const columns: Column[] = [
   ['cache hits', ({ summary }) => percent(summary.cacheHitShare)],
   ['fairness', ({ summary }) => summary.fairness.toFixed(3)],
   ['busy', ({ summary }) => percent(summary.utilisation)],
-  ['TTFT off by', ({ summary }) => percent(summary.predictionError.ttft.p50)],
-  ['end off by', ({ summary }) => percent(summary.predictionError.finish.p50)],
+  ['TTFT off by', (row) => offBy(row, 'ttft')],
+  ['end off by', (row) => offBy(row, 'finish')],
 ]
 
 /** For people: a table for each load, and what the figures mean. */
@@ -57,6 +57,11 @@ function lossesOf(rows: readonly Row[]): string {
         `${router}: ${count(refused)} refused, ${count(resumed)} resumed elsewhere\n`,
     )
     .join('')
+}
+
+/** A router that foretells nothing is not right about it. */
+function offBy({ router, summary }: Row, what: 'ttft' | 'finish'): string {
+  return router === 'omniscient' ? '-' : percent(summary.predictionError[what].p50)
 }
 
 function count(value: number): string {

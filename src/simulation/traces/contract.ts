@@ -21,9 +21,7 @@ export interface Trace {
   requests: readonly TraceRequest[]
 }
 
-export const traceFormats = ['mooncake', 'azure', 'burstgpt', 'servegen', 'drover'] as const
-
-export type TraceFormat = (typeof traceFormats)[number]
+export type TraceFormat = 'mooncake' | 'azure' | 'burstgpt' | 'servegen' | 'drover'
 
 /** A line of a file, counted from 1, empty ones left out. */
 export interface Line {

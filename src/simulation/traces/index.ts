@@ -1,2 +1,2 @@
-export { type Trace, type TraceFormat, type TraceRequest, traceFormats } from './contract.ts'
+export type { Trace, TraceFormat, TraceRequest } from './contract.ts'
 export { readTrace } from './read.ts'

@@ -108,6 +108,8 @@ async function strikeEarly(core: MockCore, { faults, raw, signal }: Call): Promi
       })
     case 'error_429':
       throw new Refusal(429, 'too many requests, please try again later', { headers: retryAfter })
+    case 'error_404':
+      throw new Refusal(404, 'model not found, try pulling it first')
     case 'refuse':
       raw.socket?.destroy()
       throw new BrokenOff(early.fault)

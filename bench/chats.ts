@@ -5,7 +5,7 @@
  * twice. Each policy has a fresh server, whose instances have answered a few requests before.
  *
  *   node bench/chats.ts [--engine llama.cpp] [--policies predicted_finish,round_robin,...] [--rounds 1] [--busy 0.65]
- *       [--chats 24] [--turns 5] [--systems 6] [--slots 4] [--seed 1]
+ *       [--chats 16] [--turns 5] [--systems 6] [--slots 4] [--seed 1]
  */
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -23,7 +23,7 @@ const { values: flags } = parseArgs({
     policies: { type: 'string', default: 'predicted_finish,round_robin,least_loaded,prefix,kv_cost' },
     rounds: { type: 'string', default: '1' },
     busy: { type: 'string', default: '0.65' },
-    chats: { type: 'string', default: '24' },
+    chats: { type: 'string', default: '16' },
     turns: { type: 'string', default: '5' },
     systems: { type: 'string', default: '6' },
     slots: { type: 'string', default: '4' },

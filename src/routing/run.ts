@@ -83,7 +83,12 @@ const mostMoves = 64
 const longestBusyMs = 30_000
 
 /** What the instance did wrong, not the request. */
-const instancesFault: readonly ErrorCode[] = ['engine_crashed', 'engine_failed', 'engine_unavailable']
+const instancesFault: readonly ErrorCode[] = [
+  'engine_crashed',
+  'engine_failed',
+  'engine_unavailable',
+  'insufficient_memory',
+]
 /** It has too much to do, with requests of others: come again. */
 const busyCodes: readonly ErrorCode[] = ['busy', 'rate_limited']
 
@@ -179,7 +184,7 @@ export async function startRun(options: RunOptions): Promise<Run> {
     const cancelled = new AbortController()
     const signals = AbortSignal.any([signal, at.leaving, cancelled.signal])
     const events = at.instance.generate(completion, signals)[Symbol.asyncIterator]()
-    const hasOther = () => options.hasOther(new Set([...avoid, at.entryId]))
+    const hasOther = () => options.hasOther(new Set([at.entryId]))
     const end = (reason: DroverError) => cancelled.abort(reason)
     return {
       lease: at,
@@ -191,7 +196,8 @@ export async function startRun(options: RunOptions): Promise<Run> {
       }),
       cancel: () => cancelled.abort(new DroverError('cancelled', 'another instance was sooner')),
       stopped: (failure) => {
-        const failed = failure !== undefined && !at.leaving.aborted && !signal.aborted
+        const faulty = failure && instancesFault.includes(asDroverError(failure.reason).code)
+        const failed = faulty === true && !at.leaving.aborted && !signal.aborted
         at.release({ outcome: failed ? 'failed' : 'withdrawn' })
         if (failed) avoid.add(at.entryId)
       },

@@ -118,7 +118,8 @@ export function createBatch(context: LlamaContext, limits: AnswerLimits, output:
       await free.sequence.clearHistory()
       throw error
     }
-    free.promptLength = prompt.length
+    // All that the prompt has of it: the prompt goes on from there, though another sequence be empty.
+    free.promptLength = commonPrefix<readonly number[]>(free.sequence.contextTokens, prompt)
     free.lastUsed = steps
     return free.sequence.contextTokens.length
   }

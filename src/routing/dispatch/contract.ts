@@ -33,6 +33,8 @@ export interface DecideOptions {
   accepts?: (instanceId: number) => boolean
   /** Leading tokens of the prompt that this instance could take up from a saved cache; absent: none. */
   savedTokens?: (instanceId: number) => number
+  /** Ill instances are candidates too: there are no others. */
+  evenIll?: boolean
 }
 
 /** Where a request should go, and why. */
@@ -41,8 +43,8 @@ export interface Decision {
   unit: 'ms' | 'points'
   /** Best first; empty where no candidate was left. */
   ranked: readonly Ranked[]
-  /** Instances that were no candidates, with the constraint that says so. */
-  excluded: readonly { id: number; reason: string }[]
+  /** Instances that were no candidates, with the constraint that says so. `ill`: it may pass. */
+  excluded: readonly { id: number; reason: string; ill?: true }[]
   /** Of the best one. */
   predicted?: { ttftMs: number; finishMs: number; cachedTokens: number; outputTokens: number }
 }

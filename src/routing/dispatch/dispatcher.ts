@@ -60,6 +60,10 @@ const mostHeapNodes = 64
 /** Conversations whose last instance is remembered. */
 const mostSessions = 10_000
 
+/** An ill instance among ill ones: they are told apart by everything else. */
+const illHealth = 0.05
+const unhealthy = 'it is unhealthy: its circuit breaker is open, or its probes fail'
+
 /** Instances that serve the same key. */
 interface Group {
   booked: BookedInstance[]
@@ -128,7 +132,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 
   function candidatesOf(group: Group, request: DispatchRequest, options: DecideOptions) {
     const { nowMs, accepts, savedTokens } = options
-    const excluded: { id: number; reason: string }[] = []
+    const excluded: { id: number; reason: string; ill?: true }[] = []
     const candidates: Candidate[] = []
     const cached = cachedBlocks(request, nowMs)
     const { looked, few } = nominees(group, cached, accepts)
@@ -136,8 +140,8 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
       const { id } = booked.info
       if (few && accepts && !accepts(id)) {
         excluded.push({ id, reason: 'it serves other options, takes no new requests, or failed on this one' })
-      } else if (health && !health.allows(id, nowMs)) {
-        excluded.push({ id, reason: 'it is unhealthy: its circuit breaker is open, or its probes fail' })
+      } else if (!options.evenIll && health && !health.allows(id, nowMs)) {
+        excluded.push({ id, reason: unhealthy, ill: true })
       } else {
         const candidate = candidateOf(booked, request, heldBlocks(booked, request, cached, nowMs), nowMs)
         candidates.push(savedTokens ? withSaved(candidate, request, savedTokens(id)) : candidate)
@@ -196,7 +200,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
       ...info,
       ...workOf(booked, rates, predictor, nowMs),
       rates,
-      health: health?.scoreOf(info.id, nowMs) ?? 1,
+      health: health ? health.scoreOf(info.id, nowMs) || illHealth : 1,
       // The last token is always computed: its probabilities are what the answer begins with.
       cachedTokens: Math.min(
         blocks * (request.blocks?.blockTokens ?? 0),

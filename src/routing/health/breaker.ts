@@ -57,7 +57,11 @@ export function settleAttempt(
     else change(breaker, 'closed')
     return
   }
-  if (outcome !== 'failed') return
+  if (outcome !== 'failed') {
+    // What answers between its failures is not broken; how often it fails is for the score to tell.
+    breaker.failures = []
+    return
+  }
   const recent = breaker.failures.filter((atMs) => nowMs - atMs < limits.breakerWindowMs)
   breaker.failures = [...recent, nowMs]
   if (breaker.failures.length >= limits.breakerFailures) open(breaker, limits, nowMs)

@@ -1,2 +1,2 @@
 export * from './contract.ts'
-export { createHedger, defaultHedgeOptions } from './hedger.ts'
+export { createHedger } from './hedger.ts'

@@ -216,6 +216,7 @@ export function drain(state: LifecycleState, entryId: number, nowMs: number, gra
   const entry = state.entries.get(entryId)
   if (entry?.phase !== 'ready') return false
   entry.drainsUntilMs = nowMs + graceMs
+  entry.drained = true
   return true
 }
 
@@ -285,8 +286,13 @@ function setQuarantine(state: LifecycleState, deviceId: string, nowMs: number, r
 function giveUpReplacing(state: LifecycleState, entryId: number): void {
   for (const entry of state.entries.values()) {
     if (entry.replacedBy !== entryId || entry.phase === 'closing') continue
+    if (entry.handedOver) {
+      // Its requests have been sent away, which cannot be taken back: it ends, and comes back.
+      entry.replacedBy = 0
+      continue
+    }
     entry.stale = false
     delete entry.replacedBy
-    delete entry.drainsUntilMs
+    if (!entry.drained) delete entry.drainsUntilMs
   }
 }

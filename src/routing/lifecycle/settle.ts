@@ -43,6 +43,8 @@ interface Round {
   blocked: boolean
   /** Further instances that were found to have no place: nothing in a round gives them one. */
   placeless: Set<string>
+  /** Models whose instances make way for one of another kind: those behind may not have another of the old kind. */
+  makingWay: Set<string>
 }
 
 export function settle(state: LifecycleState, facts: LifecycleFacts, defaultKeepAliveMs: number): Effect[] {
@@ -55,6 +57,7 @@ export function settle(state: LifecycleState, facts: LifecycleFacts, defaultKeep
     promised: new Map(),
     blocked: false,
     placeless: new Set(),
+    makingWay: new Set(),
   }
   // Who has to make room follows from who waits now; a waiter that has gone no longer sends anybody away.
   for (const entry of state.entries.values()) entry.retiring = false
@@ -236,7 +239,7 @@ function serve(round: Round, waiter: Waiter, blocked: boolean): Outcome {
   }
   if (!blocked && startReplica(round, waiter, serving.length > 0)) return promised
   // Nothing of it serves what is wanted, and there is no room beside it.
-  if (serving.length === 0) makeWay(round, open)
+  if (serving.length === 0) makeWay(round, wish.key, open)
   return wait
 }
 
@@ -257,7 +260,7 @@ function choose(
   const [first] = decision.ranked
   if (!first) {
     if (waiter.wish.pins && startsOnPins(round, own, waiter)) return promised
-    return { type: 'reject', error: nowhereError(waiter, decision) }
+    return recovers(round, own, waiter, decision) ?? amongTheIll(round, waiter, decision, serves)
   }
   const isFree = (id: number) => {
     const entry = state.entries.get(id)
@@ -286,6 +289,47 @@ function patienceMs({ ranked, unit }: Decision, isFree: (id: number) => boolean)
   return free.score - best.score + best.candidate.slotWaitMs
 }
 
+/** One that fails may just be dying, and be replaced at once when its end is known. */
+const deathbedMs = 1_000
+
+/** What a request waits for that only ill instances could serve now; undefined where it has waited for long enough. */
+function recovers(
+  round: Round,
+  own: readonly Entry[],
+  waiter: Waiter,
+  { excluded }: Decision,
+): Outcome | undefined {
+  if (!excluded.some(({ ill }) => ill)) return undefined
+  if (takePromise(round, own, waiter)) return promised
+  if (!round.blocked && startReplica(round, waiter, true)) return promised
+  waiter.evenIllFromMs ??= round.facts.nowMs + deathbedMs
+  const { evenIllFromMs } = waiter
+  return evenIllFromMs > round.facts.nowMs
+    ? { type: 'wait', blocks: false, untilMs: evenIllFromMs }
+    : undefined
+}
+
+/** Where all are ill, a try may do better than a refusal; and a few bad requests are not to lock all others out. */
+function amongTheIll(
+  { state, facts }: Round,
+  waiter: Waiter,
+  refused: Decision,
+  serves: (entry: Entry) => boolean,
+): Outcome {
+  const mayTry = (entryId: number) => {
+    const entry = state.entries.get(entryId)
+    return entry?.key === waiter.wish.key && serves(entry)
+  }
+  const decision = facts.choose(waiter, mayTry, { evenIll: true })
+  if (decision.ranked.length === 0) return { type: 'reject', error: nowhereError(waiter, refused) }
+  const ranked = decision.ranked.filter(({ candidate }) => {
+    const entry = state.entries.get(candidate.id)
+    return entry !== undefined && hasFreeSlot(state, entry)
+  })
+  const entry = state.entries.get(ranked[0]?.candidate.id ?? 0)
+  return entry ? { type: 'grant', entry, decision: { ...decision, ranked } } : wait
+}
+
 /** Whether an instance is being loaded, or now will be, where a pinned request may run. */
 function startsOnPins(round: Round, own: readonly Entry[], waiter: Waiter): boolean {
   const { pins = [] } = waiter.wish
@@ -307,12 +351,7 @@ function nowhereError({ wish }: Waiter, { excluded }: Decision): DroverError {
 /** Whether a load under way will have a slot for this one, that nobody before it in the queue counts on. */
 function takePromise({ promised }: Round, own: readonly Entry[], { wish, slotless }: Waiter): boolean {
   for (const entry of own) {
-    if (entry.phase !== 'loading') continue
-    if (!compatible(entry, wish.options)) {
-      // Whoever asked first has its load; the reload comes after it.
-      if (own.length === 1) return true
-      continue
-    }
+    if (entry.phase !== 'loading' || !compatible(entry, wish.options)) continue
     const taken = promised.get(entry.id) ?? 0
     if (slotless || taken < entry.plan.slots) {
       promised.set(entry.id, taken + Number(!slotless))
@@ -334,7 +373,7 @@ function hasFreeSlot(state: LifecycleState, entry: Entry): boolean {
 
 /** One more instance of a model that runs: of its kind anywhere, of another kind on another device. */
 function startReplica(round: Round, { wish, slotless }: Waiter, sameKind: boolean): boolean {
-  if (slotless && sameKind) return false
+  if ((slotless && sameKind) || round.makingWay.has(wish.key)) return false
   const { state, facts } = round
   const kind = sameKind ? 'replica' : 'apart'
   const attempt = `${kind} ${JSON.stringify([wish.options, wish.pins])} ${wish.key}`
@@ -353,7 +392,8 @@ function startReplica(round: Round, { wish, slotless }: Waiter, sameKind: boolea
 }
 
 /** The instances that do not serve what is wanted take no more requests, and close as they become idle. */
-function makeWay({ effects }: Round, open: readonly Entry[]): void {
+function makeWay({ effects, makingWay }: Round, key: string, open: readonly Entry[]): void {
+  makingWay.add(key)
   for (const entry of open) {
     if (entry.phase !== 'ready') continue
     entry.retiring = true

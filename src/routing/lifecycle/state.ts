@@ -62,6 +62,8 @@ export interface Waiter {
   request: DispatchRequest
   /** Until then it waits for the best instance rather than taking one that is free. */
   holdUntilMs?: number
+  /** Only ill instances could serve it: if that is so yet, one of them does from then on. */
+  evenIllFromMs?: number
 }
 
 export type Phase = 'loading' | 'ready' | 'closing'
@@ -97,6 +99,8 @@ export interface Entry {
   stale: boolean
   /** It is to end: it takes no new request, and from this time on hands over those it still has. */
   drainsUntilMs?: number
+  /** Somebody wants it to end, whatever becomes of its successor. */
+  drained?: true
   /** Its requests were told to go elsewhere. */
   handedOver?: boolean
   /** The entry that takes a stale one's place; 0 when there is room only after it has gone. */
@@ -141,7 +145,7 @@ export interface LifecycleFacts {
   /** Asked only where a load is decided: reading it costs more than the rest of a decision. */
   machine: () => MachineFacts
   /** Where this request goes among the instances that `accepts` lets in; the best may have no slot free. */
-  choose: (waiter: Waiter, accepts: (entryId: number) => boolean) => Decision
+  choose: (waiter: Waiter, accepts: (entryId: number) => boolean, options?: { evenIll: boolean }) => Decision
 }
 
 /** The devices that instances can lie on, as they are right now. */

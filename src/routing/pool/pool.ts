@@ -9,6 +9,7 @@ import {
   type Effect,
   ended,
   keepAlive,
+  type LifecycleFacts,
   type LoadWish,
   launched,
   launchFailed,
@@ -43,8 +44,8 @@ export function createPool(options: PoolOptions): Pool {
   /** Lets the lifecycle decide and does what it says. */
   function step(first: Effect[] = []): void {
     const nowMs = clock.now()
-    const choose = ({ request }: Waiter, accepts: (id: number) => boolean) =>
-      dispatcher.decide(request, { nowMs, accepts, ...savedFor(request) })
+    const choose: LifecycleFacts['choose'] = ({ request }, accepts, wished) =>
+      dispatcher.decide(request, { nowMs, accepts, ...savedFor(request), ...wished })
     const facts = { nowMs, machine: options.machine, choose }
     for (const effect of [...first, ...settle(state, facts, options.defaultKeepAliveMs)]) perform(effect)
   }

@@ -13,11 +13,14 @@ import type {
 } from '../../engines/index.ts'
 import { DroverError, type ErrorCode } from '../../inference/index.ts'
 
+/** As long as a client may think that it is over. */
+const stallMs = 5_000
+
 /** What becomes of one answer, after so many tokens of its own: before the first, between two, or before `done`. */
 export interface AnswerScript {
   after: number
-  /** `crash` takes the whole instance down; `silence`: the stream ends without a last word. */
-  with: 'crash' | 'failure' | 'busy' | 'silence'
+  /** `crash` takes the whole instance down; `break`: no last word; `stall`: nothing comes for a while, and then the rest. */
+  with: 'crash' | 'failure' | 'busy' | 'break' | 'stall'
 }
 
 /** The life of one instance. */
@@ -36,6 +39,8 @@ export interface InstanceScript {
   /** How much later than its requests the process's end is noticed. */
   exitLagMs: number
   closeMs: number
+  /** It was up already when its launch was called off. */
+  ignoresAbort?: boolean
 }
 
 export const quietScript: InstanceScript = {
@@ -107,7 +112,7 @@ export function createScriptedEngine(options: ScriptedEngineOptions): ScriptedEn
     probe: async () => ({ available: false, reason: 'nobody asks' }),
     async launch(spec, signal) {
       const script = options.script(spec)
-      await options.clock.sleep(script.loadMs, signal)
+      await options.clock.sleep(script.loadMs, script.ignoresAbort ? undefined : signal)
       if (script.loadError) throw new DroverError(script.loadError, loadFailed)
       const instance = createInstance(spec, script, options)
       instances.push(instance)
@@ -166,8 +171,12 @@ function createInstance(
     await clock.sleep(script.prefillMs, signal)
     yield { type: 'progress', processedTokens: promptTokens, totalTokens: promptTokens }
     for (let said = 0; said < maxTokens; ) {
-      if (fate && said >= fate.after) return strike(fate)
-      const step = Math.min(script.tokensPerEvent, maxTokens - said, fate ? fate.after - said : maxTokens)
+      if (fate && said === fate.after) {
+        if (fate.with !== 'stall') return strike(fate.with)
+        await clock.sleep(stallMs, signal)
+      }
+      const untilFate = fate && said < fate.after ? fate.after - said : maxTokens
+      const step = Math.min(script.tokensPerEvent, maxTokens - said, untilFate)
       await clock.sleep(script.tokenMs, signal)
       for (let count = 0; count < step; count++) tokens.push(nextToken(tokens))
       said += step
@@ -176,7 +185,7 @@ function createInstance(
     }
     signal.throwIfAborted()
     if (tokensAtEnd) yield { type: 'token', text: '', tokens: tokens.slice(promptTokens) }
-    if (fate) return strike(fate)
+    if (fate && fate.with !== 'stall' && fate.after >= maxTokens) return strike(fate.with)
     const usage = {
       promptTokens,
       cachedTokens: 0,
@@ -187,9 +196,9 @@ function createInstance(
     yield { type: 'done', reason: 'length', usage }
   }
 
-  function strike({ with: what }: AnswerScript): void {
+  function strike(what: Exclude<AnswerScript['with'], 'stall'>): void {
     if (what === 'crash') die('crashed')
-    else if (what !== 'silence') throw failures[what]()
+    else if (what !== 'break') throw failures[what]()
     death.signal.throwIfAborted()
   }
 

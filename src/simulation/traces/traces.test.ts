@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, describe, expect, it } from 'vitest'
 import { sharedData } from '../../../test/support/shared-data.ts'
+import type { AnswerRecord } from '../../routing/index.ts'
 import { readTrace } from './read.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'drover-traces-'))
@@ -88,27 +89,34 @@ describe('traces', () => {
   })
 
   it('of Drover itself come from its request log, in any order', async () => {
-    const line = (time: string, blocks: number[]) => ({
-      time,
-      model: 'llama3:8b',
-      tenant: 'a',
-      promptTokens: 100,
-      cachedTokens: 64,
-      outputTokens: 20,
-      ttftMs: 90,
-      totalMs: 800,
-      instance: 'x',
-      route: 'predicted_finish',
-      blocks,
-      blockTokens: 32,
-    })
+    const line = (time: string, totalMs: number, blocks: number[], blockTokens: number) => {
+      const record: AnswerRecord = {
+        model: 'llama3:8b',
+        tenant: '',
+        promptTokens: 100,
+        cachedTokens: 64,
+        outputTokens: 20,
+        ttftMs: 90,
+        totalMs,
+        instance: '#7 cuda:0',
+        route: 'predicted_finish',
+        blocks,
+        blockTokens,
+      }
+      return { time, ...record }
+    }
     const trace = await readTrace(
-      file([line('2026-01-02T10:00:01.500Z', [1, 2, 4]), line('2026-01-02T10:00:00.250Z', [1, 2, 3])]),
+      file([
+        line('2026-01-02T10:00:01.500Z', 1000, [1, 2, 3], 31.5),
+        line('2026-01-02T10:00:01.750Z', 800, [1, 2, 4], 32.5),
+        line('2026-01-02T10:00:02.000Z', 1750, [1, 2, 5], 32),
+      ]),
     )
     expect(trace).toMatchObject({ format: 'drover', blockTokens: 32 })
-    expect(trace.requests.map(({ atMs, hashes }) => [atMs, hashes])).toEqual([
-      [0, [1, 2, 3]],
-      [1250, [1, 2, 4]],
+    expect(trace.requests.map(({ atMs, hashes, tenant }) => [atMs, hashes.slice(0, 3), tenant])).toEqual([
+      [0, [1, 2, 5], 'default'],
+      [250, [1, 2, 3], 'default'],
+      [700, [1, 2, 4], 'default'],
     ])
   })
 

@@ -9,12 +9,13 @@ import { policyNames } from '../../policy/index.ts'
 import { type AnswerScript, type InstanceScript, textOf } from '../../testing/scripted-engine.ts'
 import { type Asked, quietWorld, type World, type WorldOptions } from './world.ts'
 
-/** What happens, after so long. */
-export type Event = { afterMs: number } & (
+/** What happens, after so long; without a number, before anything else can. */
+export type Event = { afterMs: number | undefined } & (
   | { type: 'ask'; asked: Asked }
   | { type: 'leave'; pick: number }
   | { type: 'drain'; pick: number; graceMs: number }
   | { type: 'restart'; model: string }
+  | { type: 'unload'; model: string }
   | { type: 'lose'; deviceId: string; deadly: boolean }
   | { type: 'back'; deviceId: string }
   | { type: 'kill'; pick: number; kind: InstanceExit['kind'] }
@@ -40,13 +41,15 @@ const asked = fc
     deadlineInMs: sometimes(fc.constantFrom(0, 30, 150, 2000), 4),
     contextLength: sometimes(fc.constantFrom(2048, 8192), 8),
     session: sometimes(fc.constantFrom('s', 't'), 3),
+    pin: sometimes(fc.constantFrom('gpu0', 'gpu1', 'nowhere'), 12),
+    holdsMs: sometimes(fc.constantFrom(0, 10, 300), 12),
     readsTokens: sometimes(fc.integer({ min: 1, max: 4 }), 8),
   })
   .map(given)
 
 const answerScript: fc.Arbitrary<AnswerScript> = fc.record({
   after: fc.constantFrom(0, 0, 1, 2, 3, 5, 100),
-  with: fc.constantFrom('crash', 'crash', 'failure', 'failure', 'busy', 'silence'),
+  with: fc.constantFrom('crash', 'crash', 'failure', 'failure', 'busy', 'break', 'stall'),
 })
 
 const instanceScript: fc.Arbitrary<Partial<InstanceScript>> = fc
@@ -67,13 +70,14 @@ const instanceScript: fc.Arbitrary<Partial<InstanceScript>> = fc
     tokensPerEvent: fc.constantFrom(1, 1, 3),
     abortMs: fc.constantFrom(0, 0, 5, 50),
     exitLagMs: fc.constantFrom(0, 0, 5),
-    closeMs: fc.constantFrom(0, 10),
+    closeMs: fc.constantFrom(0, 10, 500),
+    ignoresAbort: sometimes(fc.constant(true), 6),
   })
   .map(given)
 
 const deviceId = fc.constantFrom('gpu0', 'gpu1', 'cpu')
 const pick = fc.nat(20)
-const after = { afterMs: fc.constantFrom(0, 0, 1, 5, 12, 40, 150, 1000) }
+const after = { afterMs: fc.constantFrom(undefined, 0, 0, 1, 5, 12, 40, 150, 1000) }
 const kind = fc.constantFrom<InstanceExit['kind'][]>(
   'crashed',
   'crashed',
@@ -95,6 +99,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('restart' as const), ...after, model }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('unload' as const), ...after, model }) },
   {
     weight: 1,
     arbitrary: fc.record({ type: fc.constant('lose' as const), ...after, deviceId, deadly: fc.boolean() }),
@@ -134,6 +139,7 @@ export const options: fc.Arbitrary<WorldOptions> = fc
     tokensAtEnd: sometimes(fc.constant(true), 5),
     hedgeMs: sometimes(fc.constantFrom(0, 15, 60), 3),
     cacheMs: sometimes(fc.constantFrom(0, 7), 4),
+    silenceMs: sometimes(fc.constantFrom(250, 1000), 3),
   })
   .map(given)
 
@@ -155,6 +161,9 @@ export function happen(world: World, one: Event): void {
     }
     case 'restart':
       world.restart(one.model)
+      break
+    case 'unload':
+      world.keepAlive(one.model, 0)
       break
     case 'lose':
       world.loseDevice(one.deviceId, one.deadly)

@@ -22,7 +22,7 @@ import {
   quietScript,
   type ScriptedInstance,
 } from '../../testing/scripted-engine.ts'
-import { createVirtualClock } from '../../testing/virtual-clock.ts'
+import { createVirtualClock, rest } from '../../testing/virtual-clock.ts'
 import { createPool, type Lease, type Pool } from '../index.ts'
 
 export interface WorldOptions {
@@ -40,6 +40,8 @@ export interface WorldOptions {
   hedgeMs?: number
   /** What saving and restoring caches takes. */
   cacheMs?: number
+  /** An answer that brings nothing for so long goes on elsewhere. */
+  silenceMs?: number
 }
 
 /** What a client wants. */
@@ -52,6 +54,10 @@ export interface Asked {
   deadlineInMs?: number
   contextLength?: number
   session?: string
+  /** The device that it wants. */
+  pin?: string
+  /** It only wants the model loaded, and holds it for so long. */
+  holdsMs?: number
   /** It reads so many tokens and goes. */
   readsTokens?: number
 }
@@ -66,6 +72,8 @@ export interface Client {
   whole?: true
   /** It went of its own accord, before the end. */
   stopped?: true
+  /** It had what it wanted of a loaded model. */
+  held?: true
   refusal?: DroverError
   /** Why it had to move, each time. */
   moves: DroverError[]
@@ -83,6 +91,7 @@ export interface World {
   ask(asked: Asked): Client
   drain(entryId: number, graceMs: number): void
   restart(model: string): void
+  keepAlive(model: string, ms: number): void
   loseDevice(deviceId: string, deadly: boolean): void
   deviceBack(deviceId: string): void
   kill(pick: number, kind: InstanceExit['kind']): void
@@ -169,13 +178,14 @@ export function createWorld(options: WorldOptions): World {
       .reduce((sum, { memory }) => sum + memory.vramBytes, 0)
   }
 
-  function wishOf({ model, contextLength }: Asked): LoadWish {
+  function wishOf({ model, contextLength, pin }: Asked): LoadWish {
     const wanted = contextLength === undefined ? {} : { contextLength }
     const bytes = options.bytes[model] ?? 0
     return {
       key: model,
       modelName: model,
       options: wanted,
+      ...(pin !== undefined && { pins: [pin] }),
       plan: (budgetBytes, caps) => {
         if (bytes > budgetBytes) return { ok: false, message: `${model} needs ${bytes} of ${budgetBytes}` }
         const plan = {
@@ -206,7 +216,7 @@ export function createWorld(options: WorldOptions): World {
   }
 
   function traitsOf(asked: Asked): RequestTraits {
-    const { model, tenant, priority, prompt, maxTokens, deadlineInMs, session } = asked
+    const { model, tenant, priority, prompt, maxTokens, deadlineInMs, session, pin } = asked
     const shape = { model, tenant, kind: 'chat' as const, promptTokens: prompt.length, tools: false }
     return {
       priority,
@@ -218,6 +228,7 @@ export function createWorld(options: WorldOptions): World {
         blocks: textBlocks(prompt, { salt: `${model}\n${tenant}`, blockBytes: 12, bytesPerToken: 3 }),
         ...(deadlineInMs !== undefined && { deadlineMs: clock.now() + deadlineInMs }),
         ...(session !== undefined && { session }),
+        ...(pin !== undefined && { needs: { pins: [pin] } }),
       },
     }
   }
@@ -254,15 +265,16 @@ export function createWorld(options: WorldOptions): World {
 
   /** Whether an instance is ready and free for those who wait in this group. */
   function couldServe(group: string): boolean {
-    const [key, { contextLength = 0 }, , slotless, ...avoid] = JSON.parse(group)
+    const [key, { contextLength = 0 }, pins, slotless, ...avoid] = JSON.parse(group)
     return pool.ready().some(({ entry }) => {
-      const { id, plan, busy, retiring } = entry
+      const { id, plan, busy, retiring, shares } = entry
       return (
         entry.key === key &&
         !retiring &&
         !avoid.includes(id) &&
         plan.contextLength >= contextLength &&
-        (slotless || (busy < plan.slots && isWithinLimits(entry.shares))) &&
+        (slotless || (busy < plan.slots && isWithinLimits(shares))) &&
+        (pins.length === 0 || shares.some(({ deviceId }) => pins.includes(deviceId))) &&
         health.allows(id, clock.now())
       )
     })
@@ -291,11 +303,22 @@ export function createWorld(options: WorldOptions): World {
     }
   }
 
+  async function hold(client: Client, holdsMs: number, signal: AbortSignal): Promise<void> {
+    const lease = await pool.acquire(wishOf(client.asked), signal, { slotless: true })
+    try {
+      await clock.sleep(holdsMs, signal)
+      client.held = true
+    } finally {
+      lease.release()
+    }
+  }
+
   async function serve(client: Client, signal: AbortSignal): Promise<void> {
     const { asked } = client
+    if (asked.holdsMs !== undefined) return hold(client, asked.holdsMs, signal)
     const wish = wishOf(asked)
     const traits = traitsOf(asked)
-    const { cacheMs, hedgeMs } = options
+    const { cacheMs, hedgeMs, silenceMs } = options
     const pause = async () => (cacheMs === undefined ? undefined : clock.sleep(cacheMs))
     const acquire = async (avoid: ReadonlySet<number>, standing: Standing): Promise<Lease> => {
       const told = new Set(avoid)
@@ -322,6 +345,7 @@ export function createWorld(options: WorldOptions): World {
         },
       }),
       retries,
+      ...(silenceMs !== undefined && { silenceMs }),
       clock,
       random,
       signal,
@@ -381,9 +405,11 @@ export function createWorld(options: WorldOptions): World {
     complaints,
     ask,
     drain: (entryId, graceMs) => {
-      if (pool.drain(entryId, graceMs)) draining.add(entryId)
+      // Who was given a slot there before has yet to hear of it.
+      if (pool.drain(entryId, graceMs)) rest().then(() => draining.add(entryId))
     },
     restart: (model) => void pool.restart(model),
+    keepAlive: (model, ms) => pool.keepAlive(model, ms),
     loseDevice: (deviceId, deadly) => {
       lost.add(deviceId)
       const here = living().filter(({ spec }) => devicesOf(spec).includes(deviceId))

@@ -22,5 +22,6 @@ export {
 } from './install/index.ts'
 export { createLlamaCppEngine } from './llamacpp/index.ts'
 export { createOllamaEngine } from './ollama/index.ts'
+export { startGuardian } from './process/index.ts'
 export { pickSlot } from './slot-choice.ts'
 export { superviseEngine } from './supervise.ts'

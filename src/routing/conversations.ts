@@ -42,18 +42,21 @@ export interface ConversationOptions {
   warn(message: string): void
 }
 
-/** Keeps nothing until its folder is ready, and goes without where it cannot be had. */
+/** Opens its folder when there is something to keep for the first time, and goes without where it cannot be had. */
 export function createConversationKeeper(
-  opening: Promise<SessionCache>,
+  openSessions: () => Promise<SessionCache>,
   { checkpointTokens, warn }: ConversationOptions,
 ): ConversationKeeper {
   let sessions: SessionCache | undefined
-  opening.then(
-    (opened) => {
-      sessions = opened
-    },
-    (error) => warn(`caches of conversations are not kept: ${asDroverError(error).message}`),
-  )
+  let _opening: Promise<void> | undefined
+
+  const open = () =>
+    openSessions().then(
+      (opened) => {
+        sessions = opened
+      },
+      (error) => warn(`caches of conversations are not kept: ${asDroverError(error).message}`),
+    )
   /** By instance, the most recent last; as many as it has slots. */
   const held = new Map<number, Conversation[]>()
 
@@ -81,6 +84,7 @@ export function createConversationKeeper(
   return {
     note(instanceId, conversation, instance) {
       if (conversation.blocks.promptTokens < leastTokens) return
+      _opening ??= open()
       checkpoint(conversation, instance)
       const list = held.get(instanceId) ?? []
       // The same conversation, a turn longer, takes its own place.

@@ -34,5 +34,5 @@ export { createPrefixIndex, idBlocks, type PrefixBlocks } from './prefix/index.t
 export type { ResolvedModel } from './resolve.ts'
 export { policyNamed, type RouteKnowledge, usualBlockTokens } from './route-request.ts'
 export { createRouter, type RouterOptions } from './router.ts'
-export { createSessionCache } from './sessions/index.ts'
+export { createSessionCache, type SessionCache } from './sessions/index.ts'
 export { createTokenEstimate } from './token-estimate.ts'

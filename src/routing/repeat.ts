@@ -75,6 +75,9 @@ const fromCache: RouteReport = {
 function keyOf({ request, model, options, rendered }: RepeatOf): string | undefined {
   // Without its text nobody knows what is asked; log-probabilities are asked for by those who study the engine.
   if (!rendered || request.logprobs) return undefined
+  // A model's own defaults may be certain too; but only who asks for certainty reckons with one answer for all.
+  const { temperature, seed = -1 } = request.options
+  if (temperature !== 0 && seed < 0) return undefined
   const { tenant = '' } = request.routing ?? {}
   return requestKey({
     tenant,

@@ -1,8 +1,9 @@
 import { statfsSync } from 'node:fs'
 import { tmpdir, totalmem } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Config } from '../config/index.ts'
 import { randomHex, systemClock } from '../core/index.ts'
+import { startGuardian } from '../engines/index.ts'
 import type { Logger } from '../observability/index.ts'
 import {
   type AdmissionQueue,
@@ -27,6 +28,7 @@ import {
   policies,
   policyNamed,
   type RouterOptions,
+  type SessionCache,
   usualBlockTokens,
 } from '../routing/index.ts'
 import { createRequestLog } from './request-log.ts'
@@ -94,15 +96,10 @@ export function createRoutingParts(
   const conversations =
     sessionDir === undefined
       ? undefined
-      : createConversationKeeper(
-          createSessionCache({
-            dir: sessionDir,
-            budgetBytes: sessionBudgetBytes(config),
-            reserveBytes: diskReserveBytes,
-            warn,
-          }),
-          { checkpointTokens: config.checkpointTokens, warn },
-        )
+      : createConversationKeeper(() => openSessions(sessionDir, config, warn), {
+          checkpointTokens: config.checkpointTokens,
+          warn,
+        })
   return {
     dispatcher,
     queue,
@@ -133,6 +130,13 @@ export function createRoutingParts(
       ...(config.requestLogPath !== undefined && { answered: createRequestLog(config.requestLogPath, log) }),
     },
   }
+}
+
+function openSessions(dir: string, config: Config, warn: (message: string) => void): Promise<SessionCache> {
+  // Gigabytes, perhaps, that a killed server would leave behind.
+  startGuardian([dirname(dir)])
+  const budgetBytes = sessionBudgetBytes(config)
+  return createSessionCache({ dir, budgetBytes, reserveBytes: diskReserveBytes, warn })
 }
 
 /** `statfs` of a file system in memory (Linux): what lies there takes memory from models. */

@@ -23,7 +23,11 @@ const rounds = Number(process.env['DROVER_TEST_ROUNDS'] ?? 4)
 const hangTimeoutMs = 1500
 
 /** `DROVER_DEVICES` and friends for two instances of one slot each. */
-const twoDevices = { DROVER_DEVICES: 'cpu:0,cpu:1', OLLAMA_NUM_PARALLEL: '1' }
+const twoDevices = {
+  DROVER_DEVICES: 'cpu:0,cpu:1',
+  OLLAMA_NUM_PARALLEL: '1',
+  DROVER_JOIN_REQUESTS: 'false',
+}
 
 async function readyPids(drover: TestDrover): Promise<number[]> {
   const { devices } = await getJson<DeviceReport>(`${drover.url}/api/devices`)

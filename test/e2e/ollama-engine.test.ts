@@ -206,7 +206,7 @@ describe('attached Ollamas', () => {
     await reading.begun
     leaving?.process.kill('SIGKILL')
     const stoppedMs = performance.now()
-    expect(await reading.ended).toMatchObject({ code: 'engine_crashed' })
+    expect(await reading.ended).toMatchObject({ code: 'engine_failed' })
     expect(await instance.exited).toMatchObject({
       kind: 'crashed',
       reason: expect.stringMatching(/did not answer 3 times in a row: .*ECONNREFUSED/),

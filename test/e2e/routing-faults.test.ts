@@ -167,38 +167,6 @@ describe('an answer whose engine misbehaves', () => {
     }
   })
 
-  it('whose client leaves frees its slot within a second, wherever it waits', async () => {
-    const runs = Array.from({ length: 3 * slots }, () => {
-      const gone = new AbortController()
-      const answer = ask(fleet, fresh(), {}, {}, gone.signal).catch((error: Error) => error.name)
-      return { gone, answer }
-    })
-    await until('all slots are taken, and others wait', 2_000, async () => {
-      const { waiting, instances } = await queueOf(fleet)
-      return waiting > 0 && instances.every(({ running }) => running === slots)
-    })
-    for (const { gone } of runs) gone.abort()
-    const leftMs = performance.now()
-    await until('nobody waits and nothing runs', 1_000, async () => {
-      const { waiting, instances } = await queueOf(fleet)
-      const stats = await Promise.all(fleet.mocks.map((mock) => mock.stats()))
-      return waiting === 0 && [...instances, ...stats].every(({ running }) => running === 0)
-    })
-    expect(performance.now() - leftMs).toBeLessThan(1_000)
-    expect(await Promise.all(runs.map(({ answer }) => answer))).toEqual(runs.map(() => 'AbortError'))
-  })
-
-  it('tells where it went, and why', async () => {
-    const { headers } = await ask(fleet, fresh(), {}, { 'x-request-id': 'mine' })
-    expect(headers.get('x-request-id')).toBe('mine')
-    expect(headers.get('x-drover-route')).toMatch(/^predicted_finish .* ms; 1 of 2/)
-    const url = `${fleet.drover.url}/api/route/explain?model=drover&prompt=${encodeURIComponent('Why there?')}`
-    const explained = await getJson<{ candidates: { terms: object }[]; summary: string }>(url)
-    expect(explained.candidates).toHaveLength(2)
-    expect(explained.candidates[0]?.terms).toMatchObject({ slotWait: 0 })
-    expect(explained.summary).toMatch(/^#\d+ is first by predicted_finish with .*; next is #\d+/)
-  })
-
   it('has at least one engine that works, or is refused with the last reason', async () => {
     for (const mock of fleet.mocks) await mock.fault({ fault: 'error_500' })
     const { status, text } = await ask(fleet, fresh())
@@ -250,14 +218,14 @@ describe('an engine that always fails', () => {
   }, 90_000)
 })
 
-describe('requests that differ in urgency', () => {
+describe('requests on engines that are well', () => {
   let fleet: Fleet
   beforeAll(async () => {
-    fleet = await startFleet({ OLLAMA_MAX_QUEUE: '4', DROVER_JOIN_REQUESTS: 'false' })
+    fleet = await startFleet({ OLLAMA_MAX_QUEUE: '4' }, '--answer-tokens', '5000')
   })
   afterAll(() => fleet.stop())
 
-  /** Long answers on every slot, until they are ended. */
+  /** Long answers on every slot while there is work; their clients leave at its end. */
   async function occupied(work: () => Promise<void>): Promise<void> {
     for (const mock of fleet.mocks) await mock.fault({ fault: 'slow', factor: 20 })
     const gone = new AbortController()
@@ -275,6 +243,39 @@ describe('requests that differ in urgency', () => {
       await Promise.all(held)
     }
   }
+
+  it('whose clients leave free their slots and places within a second', async () => {
+    const gone = new AbortController()
+    let waiting: Promise<unknown>[] = []
+    let leftMs = 0
+    await occupied(async () => {
+      waiting = [1, 2].map((one) =>
+        ask(fleet, `Wait ${one}`, {}, {}, gone.signal).catch((error: Error) => error.name),
+      )
+      await until('two wait', 5_000, async () => (await queueOf(fleet)).waiting === 2)
+      gone.abort()
+      leftMs = performance.now()
+    })
+    await until('nobody waits and nothing runs', 1_000, async () => {
+      const { waiting: left, instances } = await queueOf(fleet)
+      const stats = await Promise.all(fleet.mocks.map((mock) => mock.stats()))
+      return left === 0 && [...instances, ...stats].every(({ running }) => running === 0)
+    })
+    expect(performance.now() - leftMs).toBeLessThan(1_000)
+    expect(await Promise.all(waiting)).toEqual(['AbortError', 'AbortError'])
+  })
+
+  it('are told where they went, and why', async () => {
+    const short = { options: { num_predict: 3 } }
+    const { headers } = await ask(fleet, 'Why here?', short, { 'x-request-id': 'mine' })
+    expect(headers.get('x-request-id')).toBe('mine')
+    expect(headers.get('x-drover-route')).toMatch(/^predicted_finish .* ms; 1 of 2/)
+    const url = `${fleet.drover.url}/api/route/explain?model=drover&prompt=${encodeURIComponent('Why there?')}`
+    const explained = await getJson<{ candidates: { terms: object }[]; summary: string }>(url)
+    expect(explained.candidates).toHaveLength(2)
+    expect(explained.candidates[0]?.terms).toMatchObject({ slotWait: 0 })
+    expect(explained.summary).toMatch(/^#\d+ is first by predicted_finish with .*; next is #\d+/)
+  })
 
   it('are refused where too many wait, with when to come again', async () => {
     await occupied(async () => {

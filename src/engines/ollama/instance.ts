@@ -68,8 +68,14 @@ export function createInstance(model: LoadedModel): EngineInstance {
   async function explain(error: unknown): Promise<unknown> {
     if (error instanceof DroverError) return error
     if (error instanceof OllamaError) return requestError(error)
-    const exit = await endSoon(server)
-    return crashed(exit ?? { kind: 'crashed', reason: wordsOf(error) })
+    // Whether a server that is not Drover's lives is known after seconds; the request need not wait for that.
+    const exit = server.pid === 0 ? undefined : await endSoon(server)
+    if (exit) return crashed(exit)
+    return new DroverError(
+      'engine_failed',
+      `an error was encountered while running the model: ${wordsOf(error)}`,
+      { cause: error },
+    )
   }
 
   /** Runs `work` in a slot, with a signal that the request and a close abort. */

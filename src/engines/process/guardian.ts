@@ -34,7 +34,7 @@ if [ -n "$group" ] && kill -TERM "-$group" 2>/dev/null; then
 fi
 [ $# -eq 0 ] || rm -rf -- "$@"
 if [ -n "$group" ]; then
-  for path in "$@"; do rmdir -- "\${path%/*}" 2>/dev/null; done
+  for path in "$@"; do rmdir -- "\${path%/*}/sessions" "\${path%/*}" 2>/dev/null; done
 fi
 `
 

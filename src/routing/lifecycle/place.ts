@@ -41,6 +41,12 @@ export function place(
 
 const noDevice = 'no device takes the model: all are lost, full or not meant for it'
 
+/** The same where nothing lay on the devices, neither of Drover nor of others. */
+export function placeOnEmpty(state: LifecycleState, wish: LoadWish, machine: MachineFacts): PlacementResult {
+  const devices = machine.devices.map((room) => ({ ...room, availableBytes: room.limitBytes }))
+  return place(state, wish, { ...machine, devices }, [])
+}
+
 function targetsOf(
   state: LifecycleState,
   wish: LoadWish,

@@ -10,12 +10,12 @@
  *    that has room; else no new request gets in, and it is reloaded when idle;
  * 5. its model crashes again and again: it waits for the back-off, or is refused with the reason;
  * 6. there is room: the load starts; else the models whose eviction costs least are closed as they become idle;
- * 7. not even an empty machine would have room: refused with what would fit.
+ * 7. not even an empty machine would have room: refused with what would fit, and nobody has to go for it.
  * A request blocked by 6 keeps later ones from starting loads, so that small models cannot starve a large one.
  */
 import { DroverError } from '../../inference/index.ts'
 import type { Decision } from '../dispatch/index.ts'
-import { chooseVictims, liesOn, modelsIn, type Placement, place } from './place.ts'
+import { chooseVictims, liesOn, modelsIn, type Placement, place, placeOnEmpty } from './place.ts'
 import { refusalError } from './refusal.ts'
 import { restartVerdict } from './restart.ts'
 import type {
@@ -411,17 +411,14 @@ function startOrMakeRoom(round: Round, { wish, slotless }: Waiter): Outcome {
     if (!slotless) round.promised.set(entry.id, 1)
     return wait
   }
-  const failed = state.failedOn.get(wish.key)
-  if (!found.ok && failed) {
-    // Every device that would take it has been tried.
-    state.failedOn.delete(wish.key)
-    return { type: 'reject', error: failed.error }
-  }
-  if (running.length === 0) {
-    return {
-      type: 'reject',
-      error: new DroverError('insufficient_memory', found.ok ? noRoom : found.message),
-    }
+  // Nobody is sent away for what cannot be served even then.
+  const emptied = found.ok ? found : placeOnEmpty(state, wish, machine)
+  if (running.length === 0 || !emptied.ok) {
+    const words = found.ok ? noRoom : emptied.ok ? found.message : emptied.message
+    // Every device that would take it has perhaps been tried.
+    const tried = found.ok ? undefined : state.failedOn.get(wish.key)?.error
+    if (tried) state.failedOn.delete(wish.key)
+    return { type: 'reject', error: tried ?? new DroverError('insufficient_memory', words) }
   }
   // What is leaving already may be enough.
   for (const victim of chooseVictims(state, wish, machine, facts.nowMs)) {

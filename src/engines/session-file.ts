@@ -1,4 +1,4 @@
-import { rm, stat } from 'node:fs/promises'
+import { mkdir, rm, stat } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 import { DroverError } from '../inference/index.ts'
 import type { SavedSession } from './contract.ts'
@@ -34,6 +34,7 @@ export async function writeSession<T extends { tokens: number; bytes: number } |
   write: () => Promise<T>,
 ): Promise<T> {
   try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
     const written = await write()
     if (written === undefined) return written
     const bytes = await sizeOf(path)

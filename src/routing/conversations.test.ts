@@ -17,12 +17,9 @@ afterEach(() => rm(dir, { recursive: true, force: true }))
 
 const warn = (message: string) => void warnings.push(message)
 
-/** A keeper whose folder is ready. */
-async function keeperOf({ checkpointTokens = 0 } = {}) {
-  const opening = createSessionCache({ dir, budgetBytes: 10_000, reserveBytes: 0, warn })
-  const keeper = createConversationKeeper(opening, { checkpointTokens, warn })
-  await opening
-  return keeper
+function keeperOf({ checkpointTokens = 0 } = {}) {
+  const open = () => createSessionCache({ dir, budgetBytes: 10_000, reserveBytes: 0, warn })
+  return createConversationKeeper(open, { checkpointTokens, warn })
 }
 
 const blockBytes = 256
@@ -59,7 +56,7 @@ const never = new AbortController().signal
 
 describe('the conversations of an instance', () => {
   it('are saved when it ends, and taken up by another one that goes on with them', async () => {
-    const keeper = await keeperOf()
+    const keeper = keeperOf()
     const [old, next] = [instanceOf(), instanceOf()]
     keeper.note(1, conversation(512), old.instance)
     expect(keeper.savedTokensOf(conversation(640).blocks)).toBeUndefined()
@@ -73,7 +70,7 @@ describe('the conversations of an instance', () => {
   })
 
   it('are never given to another tenant, nor to an instance of another kind', async () => {
-    const keeper = await keeperOf()
+    const keeper = keeperOf()
     const { instance } = instanceOf()
     keeper.note(1, conversation(512), instance)
     await keeper.keep(1, instance)
@@ -88,7 +85,7 @@ describe('the conversations of an instance', () => {
   })
 
   it('are saved once, at their longest', async () => {
-    const keeper = await keeperOf()
+    const keeper = keeperOf()
     const { instance, saved } = instanceOf()
     for (const tokens of [512, 640, 768]) keeper.note(1, conversation(tokens), instance)
     await keeper.keep(1, instance)
@@ -96,7 +93,7 @@ describe('the conversations of an instance', () => {
   })
 
   it('are saved as many as it has slots, the latest first', async () => {
-    const keeper = await keeperOf()
+    const keeper = keeperOf()
     const { instance, saved } = instanceOf({ slots: 2 })
     for (const seed of ['a', 'b', 'c']) keeper.note(1, conversation(512, seed), instance)
     await keeper.keep(1, instance)
@@ -106,7 +103,7 @@ describe('the conversations of an instance', () => {
   })
 
   it('are not saved where they are short, forgotten, or another instance’s', async () => {
-    const keeper = await keeperOf()
+    const keeper = keeperOf()
     const { instance, saved } = instanceOf()
     keeper.note(1, conversation(255), instance)
     keeper.note(2, conversation(512), instance)
@@ -120,7 +117,7 @@ describe('the conversations of an instance', () => {
 
 describe('a long conversation', () => {
   it('is saved while it goes on, again when it has grown by a quarter', async () => {
-    const keeper = await keeperOf({ checkpointTokens: 512 })
+    const keeper = keeperOf({ checkpointTokens: 512 })
     const { instance, saved } = instanceOf()
     const says = async (tokens: number) => {
       keeper.note(1, conversation(tokens), instance)
@@ -138,7 +135,7 @@ describe('a long conversation', () => {
 
 describe('what cannot be kept', () => {
   it('costs nothing but the cache: engines that fail or have no sessions', async () => {
-    const keeper = await keeperOf({ checkpointTokens: 512 })
+    const keeper = keeperOf({ checkpointTokens: 512 })
     const broken = instanceOf({ fails: true })
     keeper.note(1, conversation(600), broken.instance)
     await keeper.keep(1, broken.instance)
@@ -151,14 +148,22 @@ describe('what cannot be kept', () => {
     expect(await readdir(dir)).toEqual([])
   })
 
+  it('needs no folder while there is nothing to keep', async () => {
+    const keeper = keeperOf()
+    keeper.note(1, conversation(100), instanceOf().instance)
+    await keeper.keep(1, instanceOf().instance)
+    expect(keeper.stats()).toBeUndefined()
+  })
+
   it('is told once where there is no folder for it', async () => {
-    const opening = Promise.reject(new Error('read-only file system'))
-    const keeper = createConversationKeeper(opening, { checkpointTokens: 1, warn })
+    const open = () => Promise.reject(new Error('read-only file system'))
+    const keeper = createConversationKeeper(open, { checkpointTokens: 1, warn })
     const { instance, saved } = instanceOf()
-    await vi.waitFor(() => expect(warnings).toHaveLength(1))
-    expect(warnings[0]).toBe('caches of conversations are not kept: read-only file system')
-    keeper.note(1, conversation(512), instance)
-    await keeper.keep(1, instance)
+    for (const id of [1, 2]) {
+      keeper.note(id, conversation(512), instance)
+      await keeper.keep(id, instance)
+    }
+    expect(warnings).toEqual(['caches of conversations are not kept: read-only file system'])
     expect(await keeper.restore(conversation(512), instance, never)).toBe(0)
     expect([keeper.savedTokensOf(conversation(512).blocks), keeper.stats(), saved]).toEqual([
       undefined,

@@ -48,7 +48,7 @@ export function createConversationKeeper(
   { checkpointTokens, warn }: ConversationOptions,
 ): ConversationKeeper {
   let sessions: SessionCache | undefined
-  let _opening: Promise<void> | undefined
+  let opening: Promise<void> | undefined
 
   const open = () =>
     openSessions().then(
@@ -64,6 +64,7 @@ export function createConversationKeeper(
     const store = instance.sessions
     const recent = held.get(instanceId) ?? []
     held.delete(instanceId)
+    await opening
     if (!store || !sessions) return
     const signal = AbortSignal.timeout(keepTimeoutMs)
     for (const { prompt, blocks } of recent.toReversed().slice(0, instance.slots)) {
@@ -84,8 +85,8 @@ export function createConversationKeeper(
   return {
     note(instanceId, conversation, instance) {
       if (conversation.blocks.promptTokens < leastTokens) return
-      _opening ??= open()
-      checkpoint(conversation, instance)
+      opening ??= open()
+      void opening.then(() => checkpoint(conversation, instance))
       const list = held.get(instanceId) ?? []
       // The same conversation, a turn longer, takes its own place.
       const others = list.filter(({ blocks }) => !beginsWith(conversation.blocks, blocks))

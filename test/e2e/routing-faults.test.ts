@@ -87,8 +87,8 @@ function said({ text }: { text: string }) {
 }
 
 /** What a mock engine says by itself. */
-const quiet = async ({ mocks }: Fleet, prompt: string) => {
-  const text = await (await mocks[0]?.post('/api/generate', bodyOf(prompt)))?.text()
+const quiet = async ({ mocks }: Fleet, prompt: string, more: object = {}) => {
+  const text = await (await mocks[1]?.post('/api/generate', bodyOf(prompt, more)))?.text()
   return said({ text: text ?? '' })
 }
 
@@ -322,25 +322,30 @@ describe('requests on engines that are well', () => {
 describe('an engine that is slow now and then', () => {
   it('is helped by a second one, where that is wished', async () => {
     const fleet = await startFleet({ DROVER_HEDGE: 'true', DROVER_SILENCE_TIMEOUT: '0' })
-    const hurried = { 'x-drover-priority': 'interactive' }
+    const [slow] = fleet.mocks
+    if (!slow) throw new Error('two engines were started')
     const options = { num_predict: 3 }
-    for (let index = 0; index < 90; index++) await ask(fleet, `Before ${index}`, { options }, hurried)
-    for (const mock of fleet.mocks) await mock.fault({ fault: 'late_headers', delayMs: 20_000, count: 1 })
-    await fleet.mocks[1]?.clearFaults()
-    let slowest = 0
-    for (let index = 0; index < 6; index++) {
-      const startMs = performance.now()
-      const answer = await ask(fleet, `After ${index}`, { options }, hurried)
-      slowest = Math.max(slowest, performance.now() - startMs)
-      expect(said(answer)).toEqual({ ...(await quietOf(fleet, `After ${index}`, options)) })
+    const hurried = (prompt: string) =>
+      ask(fleet, prompt, { options }, { 'x-drover-priority': 'interactive' })
+    const delayMs = 4_000
+    const waits: number[] = []
+    try {
+      for (let round = 0; round < 4; round++) {
+        // Second tries are one in fifty at most, and some are used up by what is late every day.
+        for (let index = 0; index < 75; index++) await hurried(`Round ${round}, ${index}`)
+        await slow.fault({ fault: 'late_headers', delayMs, count: 1 })
+        while ((await hitsOf(slow)) === 0) {
+          const prompt = `After round ${round}, ${waits.length}`
+          const startMs = performance.now()
+          const answer = await hurried(prompt)
+          waits.push(performance.now() - startMs)
+          expect(said(answer)).toEqual(await quiet(fleet, prompt, { options }))
+        }
+      }
+      const late = waits.filter((ms) => ms > delayMs)
+      expect(late.length, `waits of ${waits.map(Math.round)} ms`).toBeLessThan(4)
+    } finally {
+      await fleet.stop()
     }
-    expect(await hitsOf(fleet.mocks[0] as MockProcess)).toBe(0)
-    expect(slowest).toBeLessThan(5_000)
-    await fleet.stop()
   }, 90_000)
-
-  const quietOf = async ({ mocks }: Fleet, prompt: string, options: object) => {
-    const text = await (await mocks[1]?.post('/api/generate', bodyOf(prompt, { options })))?.text()
-    return said({ text: text ?? '' })
-  }
 })

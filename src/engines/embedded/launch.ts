@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises'
 import { DroverError } from '../../inference/index.ts'
 import type { EngineInstance, InstanceSpec } from '../contract.ts'
 import { sessionFingerprint } from '../fingerprint.ts'
@@ -56,7 +55,6 @@ export async function launch(
 async function sessionsOf(spec: InstanceSpec, { llamaCpp }: FromChild & { type: 'ready' }) {
   const { sessionDir: dir } = spec
   if (dir === undefined || spec.embedding) return undefined
-  await mkdir(dir, { recursive: true, mode: 0o700 })
   return { dir, fingerprint: await sessionFingerprint(spec, `node-llama-cpp ${llamaCpp}`) }
 }
 

@@ -3,20 +3,21 @@ import type { HedgeOptions, Hedger } from './contract.ts'
 
 export const defaultHedgeOptions: HedgeOptions = {
   enabled: false,
-  quantile: 0.95,
+  // Rarer than `maxShare`: what is late every day leaves something for a bad one.
+  quantile: 0.99,
   maxShare: 0.02,
   classes: ['interactive'],
 }
 
 /** Models whose waits are remembered, the last ones used, and how many waits of each. */
 export const hedgeLimits = { models: 256, waits: 500 }
-/** Fewer waits than this say nothing about their 95th percentile. */
+/** Fewer waits than this say nothing about their 99th percentile. */
 const enough = 20
 /** Second tries that are saved up at most, so that a quiet day does not pay for a storm. */
 const savedUp = 5
 
 /**
- * Hedged requests after Dean and Barroso, The Tail at Scale, 2013: deferred until the request is later than 95 % of them,
+ * Hedged requests after Dean and Barroso, The Tail at Scale, 2013: deferred until the request is later than 99 % of them,
  * and at most one in fifty. What was cut off by a second try that won counts as longer than it was; otherwise the
  * quantile would sink with every success.
  */

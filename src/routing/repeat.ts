@@ -38,11 +38,23 @@ export function createRepeater({ joiner, cache }: Repeats) {
       routed(fromCache)
       return yield* kept
     }
-    if (!joiner) return yield* cache ? cache.record(key, open(signal, routed)) : open(signal, routed)
-    const joins = joiner.has(key)
-    const report = joins ? reports.get(key) : undefined
-    if (report) routed({ ...report, reason: `joined an equal request; ${report.reason}` })
-    yield* joiner.join(key, (shared) => openShared(key, open, shared, routed), signal)
+    // Who has a deadline waits for nobody's turn but its own, and nobody is to be refused for it.
+    if (!joiner || of.request.routing?.deadlineInMs !== undefined) {
+      return yield* cache ? cache.record(key, open(signal, routed)) : open(signal, routed)
+    }
+    let told = !joiner.has(key)
+    /** The run that it has joined may have to wait for its instance yet. */
+    const tell = () => {
+      const report = reports.get(key)
+      if (told || !report) return
+      told = true
+      routed({ ...report, reason: `joined an equal request; ${report.reason}` })
+    }
+    tell()
+    for await (const event of joiner.join(key, (shared) => openShared(key, open, shared, routed), signal)) {
+      tell()
+      yield event
+    }
   }
 
   async function* openShared(
@@ -95,6 +107,7 @@ function keyOf({ request, model, options, rendered }: RepeatOf): string | undefi
       raw: request.kind === 'generate' && request.raw,
       truncate: request.truncate,
       shift: request.shift,
+      keepAliveMs: request.keepAliveMs,
       routing: JSON.stringify({ ...request.routing, session: undefined, deadlineInMs: undefined }),
     },
   })

@@ -33,7 +33,7 @@ export function promptBlocks(
   { tokens, salt }: RouteKnowledge,
 ): PrefixBlocks {
   return textBlocks(text, {
-    salt: `${salt}\n${key}\n${tenant}`,
+    salt: JSON.stringify([salt, key, tenant]),
     blockBytes,
     bytesPerToken: tokens.bytesPerToken(key),
   })
@@ -75,7 +75,7 @@ export function embedRouteOf(
   { tokens }: RouteKnowledge,
   nowMs: number,
 ): Pick<RequestTraits, 'priority' | 'route'> {
-  const bytes = inputs.reduce((sum, text) => sum + text.length, 0)
+  const bytes = inputs.reduce((sum, text) => sum + Buffer.byteLength(text), 0)
   const promptTokens = Math.ceil(bytes / tokens.bytesPerToken(key))
   const { tenant = '' } = wishes
   const shape = {

@@ -15,6 +15,7 @@ export function createRequestLog(path: string, log: Logger): (record: AnswerReco
   let lines: string[] = []
   let writing = false
   let complained = false
+  let lost = 0
 
   async function flush(): Promise<void> {
     const batch = lines
@@ -23,6 +24,8 @@ export function createRequestLog(path: string, log: Logger): (record: AnswerReco
       await putAside(path)
       await appendFile(path, batch.join(''), { mode: 0o600 })
       complained = false
+      if (lost > 0) log.warn({ path, lines: lost }, 'request log was written too slowly: lines are lost')
+      lost = 0
     } catch (error) {
       if (!complained) {
         const reason = asDroverError(error).message
@@ -41,7 +44,10 @@ export function createRequestLog(path: string, log: Logger): (record: AnswerReco
   }
 
   return (record) => {
-    if (lines.length >= mostWaiting) return
+    if (lines.length >= mostWaiting) {
+      lost++
+      return
+    }
     lines.push(`${JSON.stringify({ time: new Date().toISOString(), ...record })}\n`)
     later()
   }

@@ -51,10 +51,10 @@ export interface DispatcherParts {
 }
 
 /** Up to so many instances of a model all are looked at; of more, those that hold the prefix, the idlest and some at random. */
-const lookAtAll = 32
-const idlest = 8
-const atRandom = 4
-const holders = 12
+const lookAtAll = 24
+const idlest = 4
+const atRandom = 2
+const holders = 6
 /** Nodes of the heap that are looked at to find the idlest that may be taken. */
 const mostHeapNodes = 64
 /** Conversations whose last instance is remembered. */

@@ -6,7 +6,8 @@
  *     others = anew / prefill rate * weight
  *     anew   = most cached by any candidate - cached
  *     score  = (own + others) / health
- *     weight = min(othersIdle + othersPerWaiting * waiting + othersPerDecoding * decoding, othersMost)
+ *     weight = min(othersIdle + othersPerWaiting * waiting + othersPerDecoding * decoding, othersMost),
+ *              by the means of all candidates, or by the candidate itself where that is less
  *
  * Milliseconds; constants in `tuning.ts`, rates evened out (`even-rates.ts`). `others` is what the request costs
  * everybody else where it computes anew what another instance holds: a millisecond of computing is one more for each
@@ -38,8 +39,16 @@ export function finishScores(request: RouteRequest, candidates: readonly Candida
   return candidates.map((candidate, at) => {
     const even = rates[at] ?? candidate.rates
     const anewMs = prefillMs(mostCached - fact(candidate.cachedTokens), { rates: even })
-    return scored(candidate, termsOf(request, candidate, even, anewMs * weight))
+    const own = ownWeight(candidate)
+    return scored(candidate, termsOf(request, candidate, even, anewMs * Math.min(weight, own)))
   })
+}
+
+/** The same by what the candidate alone has to do: who computes anew where nobody waits keeps nobody waiting. */
+function ownWeight(candidate: Candidate): number {
+  const waiting = fact(candidate.prefilling)
+  const decoding = Math.max(0, fact(candidate.running) - waiting)
+  return tuning.othersIdle + tuning.othersPerWaiting * waiting + tuning.othersPerDecoding * decoding
 }
 
 /** Milliseconds that others wait for each that this request computes anew. */

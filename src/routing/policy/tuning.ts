@@ -24,7 +24,7 @@ export const tuning = {
    * `othersMost` bounds the sum, so that a burst does not tie everything to one holder: with 2 to 4, caches find 96 to
    * 98 in 100 of what they could, with 16 hardly more, and the first token comes later.
    */
-  othersIdle: 0.5,
+  othersIdle: 0.2,
   othersPerWaiting: 3,
   othersPerDecoding: 0.5,
   othersMost: 3,

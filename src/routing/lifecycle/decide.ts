@@ -75,7 +75,7 @@ export function request(
     state.waiters.delete(refusal.ticket.id)
     state.refused.push({ type: 'reject', waiterId: refusal.ticket.id, error: refusalError(refusal) })
   }
-  state.waiters.set(id, { id, wish, slotless, avoid, request: dispatch })
+  state.waiters.set(id, { id, wish, slotless, avoid, request: dispatch, arrivedMs: nowMs })
   return id
 }
 

@@ -22,7 +22,13 @@ describe('the restart rule', () => {
 
   it('calls three crashes a loop and names the last reason', () => {
     const verdict = restartVerdict(crashes(0, 1, 2), 3)
-    expect(verdict).toEqual({ verdict: 'refuse', untilMs: 2002, crashes: 3, reason: 'crash at 2' })
+    expect(verdict).toEqual({
+      verdict: 'refuse',
+      untilMs: 2002,
+      lastMs: 2,
+      crashes: 3,
+      reason: 'crash at 2',
+    })
   })
 
   it('forgets crashes that left the window', () => {

@@ -43,7 +43,7 @@ export function recordCrash(record: CrashRecord | undefined, crash: Crash, reaso
 export type RestartVerdict =
   | { verdict: 'start' }
   | { verdict: 'wait'; untilMs: number }
-  | { verdict: 'refuse'; untilMs: number; crashes: number; reason: string }
+  | { verdict: 'refuse'; untilMs: number; lastMs: number; crashes: number; reason: string }
 
 /** Whether a model with this record may be started now. */
 export function restartVerdict(record: CrashRecord | undefined, nowMs: number): RestartVerdict {
@@ -59,7 +59,7 @@ export function restartVerdict(record: CrashRecord | undefined, nowMs: number): 
   const untilMs = last.atMs + delayMs
   if (nowMs >= untilMs) return { verdict: 'start' }
   if (fruitless < restartRule.loopCrashes) return { verdict: 'wait', untilMs }
-  return { verdict: 'refuse', untilMs, crashes: fruitless, reason: record.lastReason }
+  return { verdict: 'refuse', untilMs, lastMs: last.atMs, crashes: fruitless, reason: record.lastReason }
 }
 
 function delayOf(crashes: number, firstMs: number, longestMs: number): number {

@@ -228,9 +228,10 @@ function serve(round: Round, waiter: Waiter, blocked: boolean): Outcome {
   const open = own.filter(({ phase }) => phase !== 'closing')
   if (open.length === 0) {
     const restart = restartVerdict(state.crashes.get(wish.key), facts.nowMs)
-    // Who was being answered when it crashed has no use for the reason: it waits for the next try.
-    const waits = restart.verdict === 'wait' || (restart.verdict === 'refuse' && avoid.size > 0)
-    if (waits) return { type: 'wait', blocks: false, untilMs: restart.untilMs }
+    // Who was there when it crashed has no use for the reason: it waits for the next try.
+    const wasThere = restart.verdict === 'refuse' && (avoid.size > 0 || waiter.arrivedMs < restart.lastMs)
+    if (restart.verdict === 'wait' || wasThere)
+      return { type: 'wait', blocks: false, untilMs: restart.untilMs }
     if (restart.verdict === 'refuse')
       return { type: 'reject', error: crashLoopError(wish, restart, facts.nowMs) }
     // It has its old memory yet.

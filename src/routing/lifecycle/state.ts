@@ -60,6 +60,7 @@ export interface Waiter {
   /** Entries where it has failed already. */
   avoid: ReadonlySet<number>
   request: DispatchRequest
+  arrivedMs: number
   /** Until then it waits for the best instance rather than taking one that is free. */
   holdUntilMs?: number
   /** Only ill instances could serve it: if that is so yet, one of them does from then on. */

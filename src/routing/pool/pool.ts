@@ -182,9 +182,16 @@ export function createPool(options: PoolOptions): Pool {
     const { intervalMs, timeoutMs } = options.healthProbe
     clock.after(intervalMs, () => {
       if (instances.get(entryId) !== instance) return
-      instance.ping(AbortSignal.timeout(timeoutMs)).then(
-        () => options.health.probed(entryId, true, clock.now()),
-        () => options.health.probed(entryId, false, clock.now()),
+      const late = new AbortController()
+      const cancel = clock.after(timeoutMs, () => late.abort(new DroverError('engine_unavailable', 'no answer')))
+      const probed = (works: boolean) => {
+        cancel()
+        // Of one that has gone meanwhile nothing is to be remembered.
+        if (state.entries.get(entryId)?.phase === 'ready') options.health.probed(entryId, works, clock.now())
+      }
+      instance.ping(late.signal).then(
+        () => probed(true),
+        () => probed(false),
       )
       probeHealth(entryId, instance)
     })

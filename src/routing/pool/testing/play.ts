@@ -86,10 +86,11 @@ async function checkBooks({ pool, queue, clock, instances }: World, { bytes }: W
   expect(held.join(', ')).toBe('')
 }
 
-async function checkClosed({ clock, instances }: World, closed: Promise<void>): Promise<void> {
+async function checkClosed({ clock, instances, health }: World, closed: Promise<void>): Promise<void> {
   await clock.pass(10_000)
   await closed
   expect(instances.filter((one) => !one.gone())).toEqual([])
+  expect(health.report(clock.now()), 'health of instances that are gone').toEqual([])
 }
 
 const wishFor = (key: string) => ({

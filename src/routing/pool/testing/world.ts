@@ -9,7 +9,7 @@ import {
   type PriorityClass,
 } from '../../admission/index.ts'
 import { createDispatcher } from '../../dispatch/index.ts'
-import { createHealthBook, createRetryBudget, defaultHealthLimits } from '../../health/index.ts'
+import { createHealthBook, createRetryBudget, defaultHealthLimits, type HealthBook } from '../../health/index.ts'
 import type { DeviceRoom, LifecycleLimits, LoadWish, RequestTraits } from '../../lifecycle/index.ts'
 import { filterCandidates, type PolicyName, policies } from '../../policy/index.ts'
 import { createPredictor } from '../../prediction/index.ts'
@@ -84,6 +84,7 @@ export interface World {
   clock: ReturnType<typeof createVirtualClock>
   pool: Pool
   queue: AdmissionQueue
+  health: HealthBook
   clients: readonly Client[]
   instances: readonly ScriptedInstance[]
   /** What must not be, and was. */
@@ -400,6 +401,7 @@ export function createWorld(options: WorldOptions): World {
     clock,
     pool,
     queue,
+    health,
     clients,
     instances: engine.instances,
     complaints,

@@ -64,7 +64,8 @@ describe('where a request went, in a line', () => {
 describe('a decision explained', () => {
   const wish = { key: 'blob', modelName: 'llama' } as LoadWish
   const route = { tenant: '', promptTokens: 1200, outputTokens: 99.6, shape: shapeLike() }
-  const explain = (made: Decision) => explainRoute({ explain: () => made } as unknown as Pool, wish, { route })
+  const explain = (made: Decision) =>
+    explainRoute({ explain: () => made } as unknown as Pool, wish, { route })
 
   it('has every candidate with its terms, who was none and why, and the outcome in a sentence', () => {
     const told = explain(decision)
@@ -78,7 +79,14 @@ describe('a decision explained', () => {
       predicted: { ttftMs: 99.7, finishMs: 500 },
       summary: '#7 is first by predicted_finish with 123 ms; next is #9 with 2350 ms',
     })
-    expect(told.candidates.map(({ instance, score, terms, cachedTokens }) => [instance, score, terms, cachedTokens])).toEqual([
+    expect(
+      told.candidates.map(({ instance, score, terms, cachedTokens }) => [
+        instance,
+        score,
+        terms,
+        cachedTokens,
+      ]),
+    ).toEqual([
       [7, 123.456, { prefill: 123.456 }, 640.4],
       [9, 2345.6, { prefill: 2345.6 }, 0],
     ])
@@ -104,7 +112,10 @@ describe('a decision explained', () => {
 
 describe('the queue as people read it', () => {
   it('has models by name, instances without their processes, and how wrong predictions were', () => {
-    const error = { requests: 3 } as unknown as ReturnType<Predictor['errors']> extends ReadonlyMap<string, infer E>
+    const error = { requests: 3 } as unknown as ReturnType<Predictor['errors']> extends ReadonlyMap<
+      string,
+      infer E
+    >
       ? E
       : never
     const byClass = { system: 0, interactive: 1, default: 0, bulk: 0 }
@@ -116,11 +127,25 @@ describe('the queue as people read it', () => {
         requests: [],
       }),
       instances: () => [
-        { id: 7, model: 'llama', engine: 'embedded', pid: 4711, state: 'ready', slots: 4, running: 1, health: 1, shares: [] },
+        {
+          id: 7,
+          model: 'llama',
+          engine: 'embedded',
+          pid: 4711,
+          state: 'ready',
+          slots: 4,
+          running: 1,
+          health: 1,
+          shares: [],
+        },
       ],
     } as unknown as Pool
     const predictor = {
-      errors: () => new Map([['', error], ['blob', error]]),
+      errors: () =>
+        new Map([
+          ['', error],
+          ['blob', error],
+        ]),
     } as unknown as Predictor
     const caches = { prefixes: {} } as CacheStats
     const names: Record<string, string> = { blob: 'llama' }

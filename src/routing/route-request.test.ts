@@ -97,7 +97,8 @@ describe('the sort of a request', () => {
 
   it('has the limit that holds, be it the model’s own; none and unlimited are no limit', () => {
     expect(shapeOf(chat(), { num_predict: 20 })?.maxTokens).toBe(20)
-    for (const num_predict of [-1, -2, 0]) expect(shapeOf(chat(), { num_predict })).not.toHaveProperty('maxTokens')
+    for (const num_predict of [-1, -2, 0])
+      expect(shapeOf(chat(), { num_predict })).not.toHaveProperty('maxTokens')
     expect(traitsFor(chat(), prompt, { num_predict: 3 }).route?.outputTokens).toBeLessThanOrEqual(3)
   })
 
@@ -170,7 +171,9 @@ describe('a request that asks for a slot again', () => {
   it('has its deadline until its first word, and none from then on', () => {
     const traits = route ? { route } : {}
     expect(traitsNow(traits, new Set(), standing).route?.deadlineMs).toBe(1_100)
-    expect(traitsNow(traits, new Set(), { returns: true, spoke: true }).route).not.toHaveProperty('deadlineMs')
+    expect(traitsNow(traits, new Set(), { returns: true, spoke: true }).route).not.toHaveProperty(
+      'deadlineMs',
+    )
     expect(traitsNow(traits, new Set(), { returns: true, spoke: true }).route).toMatchObject({ tenant: '' })
   })
 })

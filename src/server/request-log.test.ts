@@ -14,7 +14,9 @@ beforeEach(async () => {
 })
 afterEach(() => rm(dir, { recursive: true, force: true }))
 
-const log = { warn: (facts: object, words: string) => void warnings.push([facts, words]) } as unknown as Logger
+const log = {
+  warn: (facts: object, words: string) => void warnings.push([facts, words]),
+} as unknown as Logger
 
 const answer = (model: string): AnswerRecord => ({
   model,
@@ -94,10 +96,7 @@ describe('the log of requests', () => {
     const note = createRequestLog(path, log)
     for (let count = 0; count < 10_250; count++) note(answer('llama'))
     await written(() => expect(warnings).toHaveLength(1))
-    expect(warnings[0]).toEqual([
-      { path, lines: 250 },
-      'request log was written too slowly: lines are lost',
-    ])
+    expect(warnings[0]).toEqual([{ path, lines: 250 }, 'request log was written too slowly: lines are lost'])
     expect(await linesOf(path)).toHaveLength(10_000)
     note(answer('qwen'))
     await written(async () => expect(await linesOf(path)).toHaveLength(10_001))

@@ -183,7 +183,9 @@ export function createPool(options: PoolOptions): Pool {
     clock.after(intervalMs, () => {
       if (instances.get(entryId) !== instance) return
       const late = new AbortController()
-      const cancel = clock.after(timeoutMs, () => late.abort(new DroverError('engine_unavailable', 'no answer')))
+      const cancel = clock.after(timeoutMs, () =>
+        late.abort(new DroverError('engine_unavailable', 'no answer')),
+      )
       const probed = (works: boolean) => {
         cancel()
         // Of one that has gone meanwhile nothing is to be remembered.

@@ -9,7 +9,12 @@ import {
   type PriorityClass,
 } from '../../admission/index.ts'
 import { createDispatcher } from '../../dispatch/index.ts'
-import { createHealthBook, createRetryBudget, defaultHealthLimits, type HealthBook } from '../../health/index.ts'
+import {
+  createHealthBook,
+  createRetryBudget,
+  defaultHealthLimits,
+  type HealthBook,
+} from '../../health/index.ts'
 import type { DeviceRoom, LifecycleLimits, LoadWish, RequestTraits } from '../../lifecycle/index.ts'
 import { filterCandidates, type PolicyName, policies } from '../../policy/index.ts'
 import { createPredictor } from '../../prediction/index.ts'

@@ -247,11 +247,15 @@ describe.each(bothEngines)('an answer that outlasts its instance, on the %s engi
 
   const restarted: Blow = async ({ model }) => {
     const before = new Set((await instancesOf(drover, model)).map((one) => one.pid))
+    const answering = await idOf()
+    // They are replaced one after the other, in the order of their ids.
+    const turn = (await queue()).instances.filter(({ instance }) => instance <= answering).length
     const { text } = await post(`${drover.url}/api/restart`, { model })
     expect(JSON.parse(text)).toMatchObject({ instances: 2 })
-    await until('a successor is there', 30_000, async () =>
-      (await instancesOf(drover, model)).some((one) => !before.has(one.pid)),
-    )
+    await until('its successor is there', 30_000, async () => {
+      const successors = (await instancesOf(drover, model)).filter((one) => !before.has(one.pid))
+      return successors.length >= turn
+    })
   }
 
   const hung: Blow = async ({ pid }) => {

@@ -1,6 +1,7 @@
 import type { Logprob, ModelOptions, OutputFormat, Usage } from '../inference/index.ts'
 
-export type EngineName = 'llama.cpp' | 'embedded' | 'ollama'
+/** `openai`: any server that speaks OpenAI's API. */
+export type EngineName = 'llama.cpp' | 'embedded' | 'ollama' | 'vllm' | 'sglang' | 'exllama' | 'openai'
 
 /** A device as the engine itself names it; `cpu` is not listed. */
 export interface EngineDevice {
@@ -28,6 +29,35 @@ export type EngineProbe =
       reason: string
     }
 
+/** How a model lies on several devices of one llama.cpp process. */
+export interface InstanceSplit {
+  mode: 'none' | 'layer' | 'row' | 'tensor'
+  /** As the engine names them (`CUDA0`, `RPC1`), in the order of the layers. */
+  devices: readonly string[]
+  /** Layers of each, the output head counted as one; with `row` and `tensor` shares in any unit. */
+  weights: readonly number[]
+}
+
+/** A small model that guesses ahead of a large one (speculative decoding). */
+export interface DraftSpec {
+  modelPath: string
+  /** As the engine names it; absent: where the engine puts it. */
+  device?: string
+  /** Most tokens guessed at a time. */
+  mostTokens?: number
+}
+
+/** How engines that split models by themselves (vLLM, SGLang, ExLlama) are to do it. */
+export interface ParallelSpec {
+  tensor: number
+  pipeline: number
+  data: number
+  /** Layers of each stage, where they are not equal. */
+  stageLayers?: readonly number[]
+  /** Gigabytes of each device, for an engine that takes them (ExLlama). */
+  deviceGb?: readonly number[]
+}
+
 /** Everything an engine has to know to start one instance. */
 export interface InstanceSpec {
   /** Unique among running instances; for logs, sockets and temporary files. */
@@ -47,6 +77,14 @@ export interface InstanceSpec {
   embedding: boolean
   /** Layers on GPUs; `auto` as many as fit. */
   gpuLayers: number | 'auto'
+  /** Absent: the engine divides the model over the devices that it sees. */
+  split?: InstanceSplit
+  /** llama.cpp's RPC workers as `host:port`, in the order of their names (`RPC0`, ...). */
+  rpcWorkers?: readonly string[]
+  /** Layers whose experts stay in host memory. */
+  hostExperts?: readonly number[]
+  draft?: DraftSpec
+  parallel?: ParallelSpec
   /** Variables that leave the engine only its devices to see; they come on top of Drover's own environment. */
   env?: Readonly<Record<string, string>>
   /** Cores that the process is held to, where the system can do it (Linux); absent: all. */
@@ -249,6 +287,14 @@ export interface EngineInstance {
   close(options?: { drainMs?: number }): Promise<void>
 }
 
+/** A process as it would be started. */
+export interface EngineCommand {
+  /** Which machine of a group it runs on; absent: where the instance is. */
+  node?: string
+  env: Readonly<Record<string, string>>
+  argv: readonly string[]
+}
+
 /** Software that runs models. */
 export interface Engine {
   readonly name: EngineName
@@ -260,4 +306,6 @@ export interface Engine {
    * failed launch is left running.
    */
   launch(spec: InstanceSpec, signal: AbortSignal): Promise<EngineInstance>
+  /** The processes that `launch` would start, to be shown; absent where an engine is no program (embedded). */
+  commands?(spec: InstanceSpec): EngineCommand[]
 }

@@ -1,3 +1,4 @@
+export type * from './contract.ts'
 export { type Fit, type FitRequest, fitInstance } from './fit.ts'
 export type { MemoryEstimate, MemoryWishes } from './memory.ts'
 export { instancesPerDevice, modelsPerDevice, replicasPerDevice, usableBytes } from './provisioning.ts'

@@ -162,6 +162,8 @@ export interface EngineTokenEvent {
   tokens: number[]
   /** The tokens make this text, but perhaps not these were sampled: an answer that goes on from them may differ. */
   guessed?: true
+  /** How many were sampled, where that is known and is not the number of `tokens`. */
+  sampled?: number
   logprobs?: Logprob[]
 }
 

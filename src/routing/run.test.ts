@@ -183,6 +183,19 @@ describe('an answer whose instances die under it', () => {
     )
   })
 
+  it('counts the tokens that were sampled, where others make the same text', async () => {
+    const { run, instances } = await runOver([{ after: 0, with: 'crash' }])
+    const broken = instances[0]?.instance as { generate: EngineInstance['generate'] }
+    broken.generate = async function* () {
+      yield { type: 'token', text: '<5>', tokens: [5], guessed: true, sampled: 3 }
+      throw errors.crash()
+    }
+    const { done } = await wholeAnswer(run, completion(10))
+    expect(instances[1]?.asked[0]).toMatchObject({ prompt: [...tokenize('hello'), 5], maxTokens: 7 })
+    // The second instance saw one token of the answer in its prompt, and so did not compute it.
+    expect(done?.usage).toMatchObject({ promptTokens: 5, outputTokens: 10 })
+  })
+
   it('goes on without its middle once it has outgrown the context', async () => {
     const { run, instances } = await runOver([{ after: 70, with: 'crash' }])
     const { tokens } = await wholeAnswer(run, completion(80))

@@ -223,7 +223,8 @@ export async function startRun(options: RunOptions): Promise<Run> {
   }
 
   async function* generate(completion: CompletionRequest): AsyncGenerator<EngineEvent, void> {
-    const journal: Journal = { tokens: [], text: '', before: 0, startedAtMs: clock.monotonicMs() }
+    const startedAtMs = clock.monotonicMs()
+    const journal: Journal = { tokens: [], text: '', sampled: 0, before: 0, inPrompt: 0, startedAtMs }
     last = { prompt: completion.prompt, journal }
     for (;;) {
       let at = lease
@@ -272,8 +273,12 @@ interface Journal {
   text: string
   /** An engine told text without its tokens: those in `tokens` are not all of them. */
   asText?: true
-  /** Tokens that other instances have produced before the one that has it now. */
+  /** By the engines' count: `tokens` may be others that make the same text, and more or fewer. */
+  sampled: number
+  /** Of these, those by other instances than the one that has it now, */
   before: number
+  /** and the tokens that they are in its prompt. */
+  inPrompt: number
   startedAtMs: number
   firstTokenAtMs?: number
   moved?: boolean
@@ -285,7 +290,9 @@ function note(journal: Journal, event: EngineEvent & { type: 'token' }, lease: L
   journal.text += event.text
   if (event.tokens.length === 0 && event.text !== '') journal.asText = true
   for (const token of event.tokens) journal.tokens.push(token)
-  lease.tokens(event.tokens.length)
+  const sampled = event.sampled ?? event.tokens.length
+  journal.sampled += sampled
+  lease.tokens(sampled)
 }
 
 /** An engine that tells its tokens at the end tells those of its own part only: whoever began told none. */
@@ -311,11 +318,12 @@ async function continuation(
   if (tokens.length === 0 && text === '') return completion
   const { maxTokens, format, formatPrefix = '' } = completion
   const said = asText ? await instance.tokenize(text, { addSpecial: false }) : tokens
-  journal.before = said.length
+  journal.inPrompt = said.length
+  journal.before = asText ? said.length : journal.sampled
   return {
     ...completion,
     prompt: await continuedPrompt(completion, journal, said, instance),
-    maxTokens: maxTokens - said.length,
+    maxTokens: maxTokens - journal.before,
     ...(format !== undefined && { formatPrefix: formatPrefix + text }),
   }
 }
@@ -341,8 +349,8 @@ async function tokensOf(prompt: string | number[], instance: EngineInstance): Pr
 function merged(event: EngineDoneEvent, journal: Journal, nowMs: number): EngineDoneEvent {
   if (!journal.moved) return event
   const { promptTokens, cachedTokens, outputTokens } = event.usage
-  const { before } = journal
-  const ownPromptTokens = Math.max(0, promptTokens - before)
+  const { before, inPrompt } = journal
+  const ownPromptTokens = Math.max(0, promptTokens - inPrompt)
   return {
     ...event,
     usage: {

@@ -54,6 +54,7 @@ export async function* translate(
         text: content,
         tokens: sampled.tokens,
         ...(sampled.guessed && { guessed: true }),
+        ...(sampled.tokens.length !== told.length && { sampled: told.length }),
         ...(logprobs.length && { logprobs }),
       }
       told = []

@@ -3,7 +3,7 @@
  * real engine on one core; the flood has as many requests as are told, all at once, of which the queue takes what it may.
  * Those that are refused come again when they are told to, and those that were answered too.
  *
- *   node bench/flood.ts [--engine llama.cpp] [--flood 10000] [--asks 60]
+ *   node bench/flood.ts [--engine llama.cpp] [--flood 10000] [--asks 40]
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -21,7 +21,7 @@ const { values: flags } = parseArgs({
   options: {
     engine: { type: 'string', default: 'llama.cpp' },
     flood: { type: 'string', default: '10000' },
-    asks: { type: 'string', default: '60' },
+    asks: { type: 'string', default: '40' },
   },
 })
 const model = 'bench'
@@ -57,12 +57,12 @@ const ask = async () => {
   return (await askChat(prompt, { origin: drover.origin, model, maxTokens: 8, headers })).ttftMs
 }
 
-/** The seldom tenant's times, one request after the other, about a second between them. */
+/** The seldom tenant's times, one request after the other, about two seconds between them. */
 async function seldom(asks: number): Promise<number[]> {
   const times: number[] = []
   for (let count = 0; count < asks; count++) {
     times.push(await ask())
-    await sleep(int(500, 1500))
+    await sleep(int(1000, 3000))
   }
   return times
 }

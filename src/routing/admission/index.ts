@@ -1,3 +1,4 @@
+export { createComebacks } from './comebacks.ts'
 export * from './contract.ts'
 export { waitEstimateMs } from './estimate.ts'
 export { defaultAdmissionLimits } from './limits.ts'

@@ -52,9 +52,9 @@ export interface DispatcherParts {
 
 /** Up to so many instances of a model all are looked at; of more, those that hold the prefix, the idlest and some at random. */
 const lookAtAll = 24
-const idlest = 4
-const atRandom = 2
-const holders = 6
+const idlest = 3
+const atRandom = 1
+const holders = 4
 /** Nodes of the heap that are looked at to find the idlest that may be taken. */
 const mostHeapNodes = 64
 /** Conversations whose last instance is remembered. */

@@ -44,6 +44,8 @@ export interface SyntheticShape {
   readonly type?: WritableType
   /** Experts of each layer; none when left out. Only llama and qwen3 can have them. */
   readonly experts?: number
+  /** Tokens that a sliding layer sees (gemma2, gemma3); half of the context when left out. */
+  readonly window?: number
   /** Whether a decoder declares mean pooling, which makes engines treat it as an embedding model. */
   readonly embeddingModel?: boolean
   /** The model never chooses the end of its answer: what it says is as long as its reader allows. */
@@ -77,6 +79,7 @@ function sizesOf(shape: SyntheticShape): Sizes {
   if (shape.headDim === undefined && dim % heads !== 0) {
     throw new RangeError(`dim ${dim} is no multiple of ${heads} heads; change one or give headDim`)
   }
+  const context = shape.context ?? 2048
   return {
     dim,
     layers: shape.layers ?? 4,
@@ -85,7 +88,8 @@ function sizesOf(shape: SyntheticShape): Sizes {
     headDim: shape.headDim ?? dim / heads,
     ffn: shape.ffn ?? Math.ceil((dim * 8) / 3 / 256) * 256,
     vocab: shape.vocab ?? 1024,
-    context: shape.context ?? 2048,
+    context,
+    window: shape.window ?? Math.max(64, Math.floor(context / 2)),
     experts,
   }
 }
@@ -201,6 +205,7 @@ const cliOptions = {
   vocab: count,
   context: count,
   experts: count,
+  window: count,
   seed: count,
   type: { type: 'string', default: 'Q8_0' },
   name: { type: 'string' },
@@ -230,6 +235,7 @@ function shapeFromArguments(
     vocab: values.vocab,
     context: values.context,
     experts: values.experts,
+    window: values.window,
     seed: values.seed,
   }
   const given = Object.entries(numbers).filter(([, text]) => text !== undefined)

@@ -78,6 +78,23 @@ export interface ModelConfig {
   embedding_length?: number
 }
 
+/** What one layer holds. */
+export interface LayerShape {
+  /** Of all its tensors. */
+  bytes: number
+  /** Of these, the routed experts': what can be left in host memory. */
+  expertBytes: number
+  /** Numbers in its tensors, and of these the routed experts'. */
+  parameters: number
+  expertParameters: number
+  /** Width of the feed-forward part (of one expert where it has experts). */
+  feedForwardLength: number
+  /** 0 for a dense layer. */
+  expertCount: number
+  /** Bytes of the matrices that every token multiplies, by tensor type: `{ Q4_K: 98304, Q6_K: 43008 }`. */
+  matrixBytes?: Readonly<Record<string, number>>
+}
+
 /** The numbers of a model file that memory and speed follow from. */
 export interface ModelShape {
   architecture: string
@@ -97,6 +114,11 @@ export interface ModelShape {
   slidingWindow?: number
   /** One entry a layer: true where it keeps no more than the window. Absent: all keep the whole context. */
   slidingLayers?: boolean[]
+  /** Keys and values of sliding layers, where they are of other lengths. */
+  slidingKeyLength?: number
+  slidingValueLength?: number
+  /** The last layers that use the cache of earlier ones and keep none. */
+  sharedKvLayers?: number
   /** State of all recurrent layers for one sequence; such layers have no KV heads. */
   recurrentStateBytes?: number
   expertCount?: number
@@ -109,6 +131,18 @@ export interface ModelShape {
   inputBytes: number
   /** Bytes of output head and norm. */
   outputBytes: number
+  /** One entry a layer; absent where only `layerBytes` is known. */
+  layers?: LayerShape[]
+  /** Tensor type of the output matrix, or of the embedding that serves as one. */
+  outputType?: string
+  /** Queries, keys and values come of one matrix. */
+  fusedQkv?: boolean
+  /** How a layer widens: by a matrix and its gate (as taken where absent), by both in one matrix, or without a gate. */
+  feedForward?: 'gated' | 'fused' | 'plain'
+  /** Attention and feed-forward of a layer have the same input. */
+  parallelLayers?: boolean
+  /** There is no output matrix: the input embedding serves as one, of which a device holds a copy. */
+  tiedEmbeddings?: boolean
 }
 
 /** What the model file itself says. */
@@ -196,6 +230,21 @@ export interface TransferOptions {
 export interface Registry {
   pull(name: string, options: TransferOptions, signal: AbortSignal): AsyncIterable<Progress>
   push(name: string, options: TransferOptions, signal: AbortSignal): AsyncIterable<Progress>
+  /** The tags of a model; empty where the registry keeps no list. */
+  tags(name: string, options: TransferOptions, signal: AbortSignal): Promise<string[]>
+  /**
+   * What a model is, without fetching it: by its manifest and the head of its file. Undefined where the registry has no
+   * model of that name, or none of one GGUF file.
+   */
+  inspect(name: string, options: TransferOptions, signal: AbortSignal): Promise<RemoteModelFile | undefined>
+}
+
+/** A registry's model. */
+export interface RemoteModelFile {
+  file: ModelFile
+  projectorBytes?: number
+  /** Of all its layers. */
+  sizeBytes: number
 }
 
 /** A model to make, as `/api/create` asks for it. */

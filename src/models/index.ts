@@ -1,3 +1,4 @@
+export { type CheckedModel, checkStore, type StoreCheck, type StoreProblem } from './check.ts'
 export type * from './contract.ts'
 export { createLlamaTools, createModelMaker, type ModelTools } from './create/index.ts'
 export { templateOptionsOf } from './describe.ts'
@@ -10,5 +11,12 @@ export { type Modelfile, parseModelfile, readModelfileParameters } from './model
 export { displayShortest, parseModelName } from './names.ts'
 export { removeUnused } from './prune.ts'
 export { createRegistry, type RegistryOptions } from './registry/registry.ts'
+export { readSafetensors } from './safetensors/read.ts'
+export {
+  type SafetensorsModel,
+  type SafetensorsSizes,
+  type SafetensorsTensor,
+  safetensorsModel,
+} from './safetensors/shape.ts'
 export { type ShownModel, showModel } from './show.ts'
 export { openStore, type StoreOptions } from './store.ts'

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Fit, type FitRequest, fitInstance } from './fit.ts'
-import { estimateMemory } from './memory.ts'
+import { estimateMemory } from './memory/estimate.ts'
 import { llama8b, shapes, wishes } from './testing.ts'
 
 const gib = 2 ** 30
@@ -76,7 +76,7 @@ describe('a model short of memory', () => {
       budgetBytes: enoughFor(5120, 1),
     })
     expect([contextLength, slots]).toEqual([5120, 1])
-    expect(reasons[0]).toBe('context cut from 8192 to 5120 tokens to fit into 5.5 GiB')
+    expect(reasons[0]).toBe('context cut from 8192 to 5120 tokens to fit into 5.3 GiB')
     expect(fitted({ defaultContextLength: 8192, budgetBytes: enoughFor(4096, 1) }).contextLength).toBe(4096)
     expect(refused({ defaultContextLength: 8192, budgetBytes: enoughFor(4096, 1) - 1 }).ok).toBe(false)
   })
@@ -103,7 +103,7 @@ describe('a model short of memory', () => {
       'a smaller KV cache (OLLAMA_KV_CACHE_TYPE=q8_0) would fit',
     ])
     expect(message).toBe(
-      `model "llama3:8b" needs 6.8 GiB but only 6.3 GiB is available; ${suggestions.join(', or ')}`,
+      `model "llama3:8b" needs 6.7 GiB but only 6.2 GiB is available; ${suggestions.join(', or ')}`,
     )
   })
 
@@ -120,20 +120,17 @@ describe('a model short of memory', () => {
   })
 })
 
-describe('a correction from what was seen', () => {
-  it('scales the estimate', () => {
+describe('corrections from what was seen', () => {
+  it('scale the estimate by kind', () => {
     const plain = fitted({}).memory
-    const scaled = fitted({ correction: 1.5 }).memory
-    expect(scaled.totalBytes / plain.totalBytes).toBeCloseTo(1.5, 6)
-    expect(refused({ correction: 1.2, budgetBytes: enoughFor(4096, 1) }).neededBytes).toBeGreaterThan(
+    const scaled = fitted({ corrections: { weights: 1.5, kvCache: 1, compute: 2 } }).memory
+    expect(scaled.weightsBytes / plain.weightsBytes).toBeCloseTo(1.5, 6)
+    expect(scaled.kvCacheBytes).toBe(plain.kvCacheBytes)
+    expect(scaled.computeBytes / plain.computeBytes).toBeCloseTo(2, 6)
+    const corrections = { weights: 1.2, kvCache: 1.2, compute: 1.2 }
+    expect(refused({ corrections, budgetBytes: enoughFor(4096, 1) }).neededBytes).toBeGreaterThan(
       enoughFor(4096, 1),
     )
-  })
-
-  it('that makes no sense is left aside', () => {
-    for (const correction of [0, -1, Number.NaN, Number.POSITIVE_INFINITY]) {
-      expect(fitted({ correction }).memory).toEqual(fitted({}).memory)
-    }
   })
 })
 
@@ -146,7 +143,7 @@ describe('whatever the model, the memory and the wishes', () => {
       namesSlots: fc.boolean(),
       defaultContextLength: fc.constantFrom(4096, 32768, 262_144),
       share: fc.double({ min: 0.2, max: 3, noNaN: true }),
-      correction: fc.option(fc.double({ min: 0.5, max: 2, noNaN: true }), { nil: undefined }),
+      correction: fc.double({ min: 0.5, max: 2, noNaN: true }),
     })
     .map(({ shape, asked, namesContext, namesSlots, defaultContextLength, share, correction }) => ({
       modelName: 'm',
@@ -161,7 +158,7 @@ describe('whatever the model, the memory and the wishes', () => {
       batchSize: asked.batchSize,
       flashAttention: asked.flashAttention,
       embedding: asked.embedding,
-      correction,
+      corrections: { weights: correction, kvCache: correction, compute: correction },
     }))
 
   it('what fits keeps within the budget and the trained context, and honours what was asked for', () => {

@@ -1,5 +1,6 @@
 import type { ModelShape } from '../models/index.ts'
-import { defaultBatchSize, estimateMemory, type MemoryEstimate, type MemoryWishes } from './memory.ts'
+import type { Corrections } from './memory/corrections.ts'
+import { estimateMemory, type MemoryEstimate, type MemoryWishes } from './memory/estimate.ts'
 
 /*
  * How a model is loaded into the memory there is. What was asked for is honoured or refused; what was left open
@@ -17,9 +18,6 @@ const shortestAutomaticContext = 4096
 const contextStep = 256
 
 const shortestContext = 4
-
-/** Embedding models take an input as one batch, so theirs is as large as Ollama makes it. */
-const embeddingBatchSize = 2048
 
 /** Bits that a weight takes in Q4_K_M on average: the usual next smaller version of a model. */
 const q4BitsPerWeight = 4.85
@@ -39,8 +37,11 @@ export interface FitRequest {
   kvCacheType?: string | undefined
   batchSize?: number | undefined
   flashAttention?: MemoryWishes['flashAttention']
-  /** Seen need divided by estimated need of earlier loads of this model; 1 by default. */
-  correction?: number | undefined
+  /** It runs on the CPU; see `MemoryWishes`. */
+  cpu?: MemoryWishes['cpu']
+  batchLogits?: boolean | undefined
+  /** From what earlier loads really took. */
+  corrections?: Corrections | undefined
 }
 
 export type Fit =
@@ -116,16 +117,9 @@ function slotReason(slots: number, most: number, asked: boolean): string {
 }
 
 function estimate(request: FitRequest, contextLength: number, slots: number): MemoryEstimate {
-  const { shape, kvCacheType, flashAttention, embedding, correction = 1 } = request
-  const batchSize = request.batchSize ?? (embedding ? embeddingBatchSize : defaultBatchSize)
-  const wishes = { contextLength, slots, kvCacheType, batchSize, flashAttention, embedding }
-  const memory = estimateMemory(shape, wishes)
-  if (correction === 1 || !(correction > 0) || !Number.isFinite(correction)) return memory
-  const scaled = (bytes: number) => Math.ceil(bytes * correction)
-  const weightsBytes = scaled(memory.weightsBytes)
-  const kvCacheBytes = scaled(memory.kvCacheBytes)
-  const computeBytes = scaled(memory.computeBytes)
-  return { weightsBytes, kvCacheBytes, computeBytes, totalBytes: weightsBytes + kvCacheBytes + computeBytes }
+  const { shape, kvCacheType, batchSize, flashAttention, embedding, cpu, batchLogits, corrections } = request
+  const how = { kvCacheType, batchSize, flashAttention, embedding, cpu, batchLogits }
+  return estimateMemory(shape, { contextLength, slots, ...how }, corrections)
 }
 
 /** The longest context from `least` to `most` that fits, by bisection; undefined when not even `least` does. */

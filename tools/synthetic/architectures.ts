@@ -12,6 +12,8 @@ export interface Sizes {
   readonly context: number
   /** Number of experts of each layer; 0 for a dense model. */
   readonly experts: number
+  /** Tokens that a sliding layer sees. */
+  readonly window: number
 }
 
 /** A tensor to be filled: matrices with random weights, norms with ones, biases with zeros. */
@@ -141,25 +143,95 @@ const qwen3: Architecture = {
   metadata: (sizes) => ({ ...rms, ...rope, ...headSizes(sizes), ...expertCounts(sizes) }),
 }
 
+/** Input and output share one matrix: small embeddings keep the last token from winning every time. */
+const tied = (plans: TensorPlan[], { dim }: Sizes): TensorPlan[] =>
+  plans
+    .filter(({ name }) => name !== 'output.weight')
+    .map((plan) => (plan.name === 'token_embd.weight' ? { ...plan, deviation: 0.2 * dim ** -0.5 } : plan))
+
+const gemmaNorms = (at: string, { dim }: Sizes): TensorPlan[] => [
+  norm(`${at}.post_attention_norm`, dim),
+  norm(`${at}.post_ffw_norm`, dim),
+]
+
 const gemma2: Architecture = {
   name: () => 'gemma2',
-  // Input and output share one matrix: small embeddings keep the last token from winning every time.
   tensors: (sizes) =>
-    decoder(sizes, (at) => [
-      norm(`${at}.post_attention_norm`, sizes.dim),
-      norm(`${at}.post_ffw_norm`, sizes.dim),
-    ])
-      .filter(({ name }) => name !== 'output.weight')
-      .map((plan) =>
-        plan.name === 'token_embd.weight' ? { ...plan, deviation: 0.2 * sizes.dim ** -0.5 } : plan,
-      ),
+    tied(
+      decoder(sizes, (at) => gemmaNorms(at, sizes)),
+      sizes,
+    ),
   metadata: (sizes) => ({
     ...rms,
     ...rope,
     ...headSizes(sizes),
     attn_logit_softcapping: gguf.float32(50),
     final_logit_softcapping: gguf.float32(30),
-    'attention.sliding_window': gguf.uint32(Math.max(64, Math.floor(sizes.context / 2))),
+    'attention.sliding_window': gguf.uint32(sizes.window),
+  }),
+}
+
+/** Five of six layers see a window. */
+const gemma3: Architecture = {
+  name: () => 'gemma3',
+  tensors: (sizes) =>
+    tied(
+      decoder(sizes, (at) => [
+        ...gemmaNorms(at, sizes),
+        norm(`${at}.attn_q_norm`, sizes.headDim),
+        norm(`${at}.attn_k_norm`, sizes.headDim),
+      ]),
+      sizes,
+    ),
+  metadata: (sizes) => ({
+    ...rms,
+    ...rope,
+    ...headSizes(sizes),
+    'attention.sliding_window': gguf.uint32(sizes.window),
+  }),
+}
+
+/** One matrix for queries, keys and values, and one that widens and gates. */
+const phi3: Architecture = {
+  name: () => 'phi3',
+  tensors: (sizes) => {
+    const { dim, heads, kvHeads, headDim, ffn } = sizes
+    const layers = layersOf(sizes, (at) => [
+      norm(`${at}.attn_norm`, dim),
+      matrix(`${at}.attn_qkv`, dim, (heads + 2 * kvHeads) * headDim),
+      matrix(`${at}.attn_output`, heads * headDim, dim),
+      norm(`${at}.ffn_norm`, dim),
+      matrix(`${at}.ffn_up`, dim, 2 * ffn),
+      matrix(`${at}.ffn_down`, ffn, dim),
+    ])
+    return [embedding(sizes), ...layers, norm('output_norm', dim), output(sizes)]
+  },
+  metadata: (sizes) => ({ ...rms, ...rope, ...headSizes(sizes) }),
+}
+
+/** Attention and a feed-forward part without a gate side by side, on one norm. */
+const phi2: Architecture = {
+  name: () => 'phi2',
+  tensors: (sizes) => {
+    const { dim, ffn, vocab } = sizes
+    const affine = (name: string, columns: number, rows: number): TensorPlan[] => [
+      matrix(name, columns, rows),
+      bias(name, rows),
+    ]
+    const layers = layersOf(sizes, (at) => [
+      norm(`${at}.attn_norm`, dim),
+      bias(`${at}.attn_norm`, dim),
+      ...['attn_q', 'attn_k', 'attn_v', 'attn_output'].flatMap((name) => affine(`${at}.${name}`, dim, dim)),
+      ...affine(`${at}.ffn_up`, dim, ffn),
+      ...affine(`${at}.ffn_down`, ffn, dim),
+    ])
+    const last = [norm('output_norm', dim), bias('output_norm', dim), output(sizes), bias('output', vocab)]
+    return [embedding(sizes), ...layers, ...last]
+  },
+  metadata: (sizes) => ({
+    ...rope,
+    'attention.layer_norm_epsilon': gguf.float32(1e-5),
+    'rope.dimension_count': gguf.uint32(sizes.headDim),
   }),
 }
 
@@ -194,7 +266,7 @@ const bert: Architecture = {
 }
 
 /** The architectures that can be made. */
-export const architectures = { llama, qwen2, qwen3, gemma2, bert } as const
+export const architectures = { llama, qwen2, qwen3, gemma2, gemma3, phi2, phi3, bert } as const
 
 /** Name of an architecture that can be made. */
 export type ArchitectureName = keyof typeof architectures

@@ -25,7 +25,14 @@ sched_reserve:    Vulkan0 compute buffer size =    64.00 MiB
 llama_memory_recurrent:        CPU RS buffer size =     2.00 MiB
 llama_kv_cache: size =  512.00 MiB (  4096 cells,  32 layers)
 `
-    expect(parseMemory(text)).toEqual({ vramBytes: 6576 * mib, hostBytes: 103.5 * mib })
+    const { devices, ...sums } = parseMemory(text)
+    expect(sums).toEqual({ vramBytes: 6576 * mib, hostBytes: 103.5 * mib })
+    const none = { modelBytes: 0, kvCacheBytes: 0, computeBytes: 0, outputBytes: 0 }
+    expect(devices).toContainEqual({ ...none, name: 'CUDA_Host', host: true, outputBytes: mib })
+    expect(devices).toContainEqual({ ...none, name: 'CUDA1', host: false, kvCacheBytes: 512 * mib })
+    expect(devices).toContainEqual({ ...none, name: 'CPU', host: true, kvCacheBytes: 2 * mib })
+    expect(devices).toHaveLength(8)
+    expect(parseMemory('nothing of the kind')).toEqual({ vramBytes: 0, hostBytes: 0 })
   })
 
   it('tells whether the model pools by itself', () => {

@@ -1,4 +1,4 @@
-import type { InstanceMemory } from '../contract.ts'
+import type { DeviceMemory, InstanceMemory } from '../contract.ts'
 
 /** Enough for a whole load; later only the end matters. */
 const longestLogBytes = 256 * 1024
@@ -39,14 +39,35 @@ export function createLog(): Log {
 /** Buffers by these names lie in the host's memory, pinned ones (`CUDA_Host`) too. */
 const hostBuffer = /^(CPU|AMX|BLAS|Host)|_Host$/
 
-/** Sums the `<device> <what> buffer size = N MiB` lines that llama.cpp prints while it allocates. */
+const purposes = {
+  model: 'modelBytes',
+  KV: 'kvCacheBytes',
+  RS: 'kvCacheBytes',
+  compute: 'computeBytes',
+  output: 'outputBytes',
+} as const
+
+/** Reads the `<device> <what> buffer size = N MiB` lines that llama.cpp prints while it allocates. */
 export function parseMemory(log: string): InstanceMemory {
-  const memory = { vramBytes: 0, hostBytes: 0 }
-  const line = /(\S+) +(?:model|KV|compute|output|RS) buffer size += +([\d.]+) MiB/g
-  for (const [, device = '', mib] of log.matchAll(line)) {
-    memory[hostBuffer.test(device) ? 'hostBytes' : 'vramBytes'] += Math.round(Number(mib) * 1024 * 1024)
+  const devices = new Map<string, DeviceMemory>()
+  const line = /(\S+) +(model|KV|compute|output|RS) buffer size += +([\d.]+) MiB/g
+  for (const [, name = '', what = '', mib] of log.matchAll(line)) {
+    const device = devices.get(name) ?? emptyDevice(name)
+    devices.set(name, device)
+    device[purposes[what as keyof typeof purposes]] += Math.round(Number(mib) * 1024 * 1024)
   }
-  return memory
+  const all = [...devices.values()]
+  const bytes = (host: boolean) => all.reduce((sum, one) => (one.host === host ? sum + bytesOf(one) : sum), 0)
+  return { vramBytes: bytes(false), hostBytes: bytes(true), ...(all.length > 0 && { devices: all }) }
+}
+
+function emptyDevice(name: string): DeviceMemory {
+  const none = { modelBytes: 0, kvCacheBytes: 0, computeBytes: 0, outputBytes: 0 }
+  return { name, host: hostBuffer.test(name), ...none }
+}
+
+function bytesOf({ modelBytes, kvCacheBytes, computeBytes, outputBytes }: DeviceMemory): number {
+  return modelBytes + kvCacheBytes + computeBytes + outputBytes
 }
 
 /** Whether the model names no pooling of its own (`pooling type = -1`, or 0: none). */

@@ -70,6 +70,11 @@ describe('a model file', () => {
       layerBytes: [4352, 16384],
       inputBytes: 4096,
       outputBytes: 4096 + 256,
+      outputType: file.tensors.find(({ name }) => name === 'output.weight')?.type,
+      layers: [
+        expect.objectContaining({ bytes: 4352, parameters: 4096, expertBytes: 0 }),
+        expect.objectContaining({ bytes: 16384, parameters: 4096, feedForwardLength: 128 }),
+      ],
     })
   })
 

@@ -96,6 +96,70 @@ describe('the shape of a model', () => {
     })
   })
 
+  it('tells of each layer its experts, its width, and its matrices by type', () => {
+    const matrix = (name: string, type: string, ...shape: number[]): TensorFacts => {
+      const weights = shape.reduce((product, length) => product * length, 1)
+      return { name: `${name}.weight`, type, shape, bytes: tensorBytes(type, weights) ?? 0 }
+    }
+    const tensors = [
+      matrix('token_embd', 'Q8_0', 256, 1000),
+      matrix('output_norm', 'F32', 256),
+      matrix('blk.0.attn_q', 'Q4_K', 256, 256),
+      matrix('blk.0.ffn_up', 'Q6_K', 256, 768),
+      matrix('blk.1.attn_q', 'Q4_K', 256, 256),
+      matrix('blk.1.ffn_up_exps', 'Q4_K', 256, 512, 8),
+      matrix('blk.1.ffn_down_shexp', 'Q4_K', 512, 256),
+      ...layers(4).slice(2),
+    ]
+    const shape = shapeOf('deepseek2', { feed_forward_length: 768 }, tensors)
+    const quarter = (256 * 256 * 144) / 256
+    expect(shape.layers?.[0]).toEqual({
+      bytes: quarter + (3 * 256 * 256 * 210) / 256,
+      expertBytes: 0,
+      parameters: 4 * 256 * 256,
+      expertParameters: 0,
+      feedForwardLength: 768,
+      expertCount: 0,
+      matrixBytes: { Q4_K: quarter, Q6_K: (3 * 256 * 256 * 210) / 256 },
+    })
+    expect(shape.layers?.[1]).toMatchObject({
+      expertBytes: 16 * quarter,
+      expertParameters: 8 * 256 * 512,
+      feedForwardLength: 512,
+      expertCount: 8,
+      matrixBytes: { Q4_K: 3 * quarter },
+    })
+    expect(shape).toMatchObject({ tiedEmbeddings: true, outputType: 'Q8_0' })
+    expect(shape.layers?.map(({ bytes }) => bytes)).toEqual(shape.layerBytes)
+  })
+
+  it('tells by the tensors how a layer is put together', () => {
+    const named = (name: string, ...shape: number[]): TensorFacts => ({
+      name: `blk.0.${name}.weight`,
+      type: 'F16',
+      shape,
+      bytes: 1,
+    })
+    const wiring = (...tensors: TensorFacts[]) => {
+      const { fusedQkv, feedForward, parallelLayers } = shapeOf('x', { block_count: 1 }, tensors)
+      return { fusedQkv, feedForward, parallelLayers }
+    }
+    const norms = [named('attn_norm', 64), named('ffn_norm', 64)]
+    expect(
+      wiring(...norms, named('ffn_up', 64, 256), named('ffn_gate', 64, 256), named('ffn_down', 256, 64)),
+    ).toEqual({})
+    expect(
+      wiring(...norms, named('attn_qkv', 64, 192), named('ffn_up', 64, 512), named('ffn_down', 256, 64)),
+    ).toEqual({
+      fusedQkv: true,
+      feedForward: 'fused',
+    })
+    expect(wiring(named('attn_norm', 64), named('ffn_up', 64, 256), named('ffn_down', 256, 64))).toEqual({
+      feedForward: 'plain',
+      parallelLayers: true,
+    })
+  })
+
   it('is refused without an architecture, or with layers that have no tensors', () => {
     expect(() => readShape({}, [])).toThrow('names no architecture')
     expect(() => shapeOf('llama', { block_count: 5 })).toThrow('claims 5 layers but has 4 tensors')

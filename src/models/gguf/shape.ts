@@ -1,4 +1,5 @@
 import type { ModelShape } from '../contract.ts'
+import { layersOf, wiringOf } from './layers.ts'
 
 /** A tensor of a GGUF file. */
 export interface TensorFacts {
@@ -55,6 +56,11 @@ export function readShape(metadata: Metadata, tensors: readonly TensorFacts[]): 
     recurrentStateBytes: recurrent || undefined,
     expertCount: read('expert_count') || undefined,
     expertUsedCount: read('expert_used_count') || undefined,
+    slidingKeyLength: read('attention.key_length_swa') || undefined,
+    slidingValueLength: read('attention.value_length_swa') || undefined,
+    sharedKvLayers: read('attention.shared_kv_layers') || undefined,
+    tiedEmbeddings: isTied(tensors) || undefined,
+    outputType: (find(tensors, 'output.weight') ?? find(tensors, 'token_embd.weight'))?.type,
   }
   return {
     architecture,
@@ -68,6 +74,8 @@ export function readShape(metadata: Metadata, tensors: readonly TensorFacts[]): 
     ...headLengths(read, heads, headLength),
     vocabularySize: vocabularySize(metadata, read),
     ...sizes(tensors, layerCount),
+    layers: layersOf(tensors, layerCount, metadata, architecture),
+    ...wiringOf(tensors),
     ...defined(optional),
   }
 }
@@ -130,6 +138,16 @@ function slidingLayers(metadata: Metadata, architecture: string, layerCount: num
 function vocabularySize(metadata: Metadata, read: ReadNumber): number {
   const tokens = metadata['tokenizer.ggml.tokens']
   return Array.isArray(tokens) ? tokens.length : (read('vocab_size') ?? 0)
+}
+
+/** The input embedding is the output matrix, too. */
+function isTied(tensors: readonly TensorFacts[]): boolean {
+  const has = (name: string) => find(tensors, name) !== undefined
+  return has('token_embd.weight') && has('output_norm.weight') && !has('output.weight')
+}
+
+function find(tensors: readonly TensorFacts[], name: string): TensorFacts | undefined {
+  return tensors.find((tensor) => tensor.name === name)
 }
 
 function sizes(

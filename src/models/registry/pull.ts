@@ -68,7 +68,7 @@ export async function* pullModel(
 }
 
 /** The manifest, byte for byte, since its digest is the model's. */
-async function fetchManifest(
+export async function fetchManifest(
   { clock, settings }: TransferContext,
   client: RegistryClient,
   signal: AbortSignal,

@@ -7,6 +7,7 @@ import { loadSigningKey, type SigningKey } from '../keys.ts'
 import { createClient, type Tokens } from './client.ts'
 import { isDiskError } from './download.ts'
 import { createHttp } from './http.ts'
+import { inspectModel, listTags } from './inspect.ts'
 import { pullModel } from './pull.ts'
 import { pushModel } from './push.ts'
 import type { RemoteModel } from './remote-name.ts'
@@ -58,6 +59,10 @@ export function createRegistry(options: RegistryOptions): Registry {
       ),
     push: (name, wishes, signal) =>
       withClientErrors(store.root, signal, pushModel({ ...context, store, connect }, name, wishes, signal)),
+    tags: (name, wishes, signal) =>
+      asClientError(signal, listTags({ ...context, connect }, name, wishes, signal)),
+    inspect: (name, wishes, signal) =>
+      asClientError(signal, inspectModel({ ...context, connect }, name, wishes, signal)),
   }
 }
 
@@ -73,6 +78,19 @@ async function* withClientErrors(
     signal.throwIfAborted()
     if (error instanceof DroverError) throw error
     if (isDiskError(error)) throw storeUnreadable(root, error)
+    throw new DroverError('internal', error instanceof Error ? error.message : String(error), {
+      cause: error,
+    })
+  }
+}
+
+/** The same for an answer at once. */
+async function asClientError<T>(signal: AbortSignal, answer: Promise<T>): Promise<T> {
+  try {
+    return await answer
+  } catch (error) {
+    signal.throwIfAborted()
+    if (error instanceof DroverError) throw error
     throw new DroverError('internal', error instanceof Error ? error.message : String(error), {
       cause: error,
     })

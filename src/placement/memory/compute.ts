@@ -1,0 +1,92 @@
+import type { ModelShape } from '../../models/index.ts'
+import type { PartRole, RunShape } from '../contract.ts'
+import { bufferBytes } from './allocator.ts'
+import { type GraphPart, graphOf } from './graph.ts'
+import { isSliding, physicalBatch } from './kv-cache.ts'
+import { layersOf } from './layers.ts'
+
+const f32Bytes = 4
+
+/** Layers of a kind repeat: after so many of them the buffer is as large as it gets. */
+const representative = 3
+
+/** Where kinds alternate, what is left free between them counts, too: so many layers are looked at one by one. */
+const alternating = 24
+
+/** Host buffer that results are copied to: a row of logits for each slot. */
+export function outputBufferBytes(shape: ModelShape, run: RunShape): number {
+  return f32Bytes * run.slots * shape.vocabularySize
+}
+
+/** Compute buffer of an instance that has everything in host memory. */
+export function wholeComputeBytes(shape: ModelShape, run: RunShape, embedding: boolean): number {
+  const layers = representativeLayers(shape, 0, shape.layerCount)
+  return bufferBytes(graphOf(shape, run, embedding, { layers, begins: 'tokens', ends: true, copies: 1 }))
+}
+
+/** Compute buffer of a part that may have some of the layers, on a device or on the CPU. */
+export function partComputeBytes(
+  shape: ModelShape,
+  run: RunShape,
+  embedding: boolean,
+  role: PartRole,
+): number {
+  const [first, end] = role.layers
+  if (first >= end && !role.output) return 0
+  const onCpu = role.backend === 'cpu'
+  const part: GraphPart = {
+    layers: representativeLayers(shape, first, end),
+    begins: first > 0 ? 'hidden' : onCpu ? 'tokens' : 'embeddings',
+    ends: role.output,
+    copies: onCpu ? 1 : copiesOf(role),
+  }
+  return bufferBytes(graphOf(shape, run, embedding, part)) + (role.borrows ? borrowedBytes(shape, run) : 0)
+}
+
+/** The host's share of a computation whose layers are all on devices: inputs, and the looked-up embeddings. */
+export function hostComputeBytes(
+  shape: ModelShape,
+  run: RunShape,
+  embedding: boolean,
+  role: Pick<PartRole, 'devices' | 'tensorSize'>,
+): number {
+  const part = { layers: [], begins: 'lookup', ends: false, copies: copiesOf(role) } as const
+  return bufferBytes(graphOf(shape, run, embedding, part))
+}
+
+/** Devices in a row work on so many batches at once (`GGML_SCHED_MAX_COPIES`). */
+const overlappingBatches = 4
+
+function copiesOf({ devices, tensorSize }: Pick<PartRole, 'devices' | 'tensorSize'>): number {
+  return devices > tensorSize ? overlappingBatches : 1
+}
+
+/** What crosses between host and device with a matrix that the device borrows: hidden states, to it and back. */
+const crossingStates = 3
+
+/** The largest matrix of a layer, all of its experts', which a device copies to itself where the host has it. */
+function borrowedBytes(shape: ModelShape, run: RunShape): number {
+  const largest = layersOf(shape).reduce((most, layer) => {
+    const { bytes, expertBytes, parameters, feedForwardLength } = layer
+    const share = parameters > 0 ? (shape.embeddingLength * feedForwardLength) / parameters : 1
+    return Math.max(most, expertBytes > 0 ? expertBytes / 3 : bytes * Math.min(1, share))
+  }, 0)
+  return largest + crossingStates * f32Bytes * physicalBatch(run) * shape.embeddingLength
+}
+
+/** Layers of a range, without the many that are like those before them. */
+function representativeLayers(shape: ModelShape, first: number, end: number): number[] {
+  const layers = layersOf(shape)
+  const kinds = Array.from({ length: Math.max(0, end - first) }, (_, index) => {
+    const { feedForwardLength, expertCount } = layers[first + index] ?? {}
+    const heads = shape.headCountKv[first + index]
+    return `${isSliding(shape, first + index)} ${heads} ${feedForwardLength} ${expertCount}`
+  })
+  const looked = new Set(kinds).size > 1 ? alternating : 0
+  const seen = new Map<string, number>()
+  return kinds.flatMap((kind, index) => {
+    const count = seen.get(kind) ?? 0
+    seen.set(kind, count + 1)
+    return index < looked || count < representative || index === kinds.length - 1 ? [first + index] : []
+  })
+}

@@ -1,0 +1,79 @@
+import type { ModelShape } from '../../models/index.ts'
+import type { LayerCosts, MemoryParts, ModelCosts, PartRole, PlanModel, RunShape } from '../contract.ts'
+import { hostComputeBytes, outputBufferBytes, partComputeBytes, wholeComputeBytes } from './compute.ts'
+import { type Corrections, uncorrected } from './corrections.ts'
+import { kvCacheByLayer } from './kv-cache.ts'
+import { activeOf, headBytes, layersOf } from './layers.ts'
+import { backendBytes, processBytes } from './overheads.ts'
+
+/**
+ * What `model` costs in memory and arithmetic when it is run as `run` says, layer by layer. Pure. Throws
+ * `invalid_option` for a KV cache type that does not exist.
+ */
+export function costsOf(model: PlanModel, run: RunShape, corrections?: Corrections): ModelCosts {
+  const { shape, embedding = false } = model
+  const scale = corrections ?? uncorrected
+  const known = new Map<string, number>()
+  const computeBytes = (role: PartRole): number => {
+    const [first, end] = role.layers
+    const overlaps = role.devices > role.tensorSize
+    const key = `${role.backend === 'cpu'} ${first} ${end} ${role.output} ${overlaps} ${role.borrows}`
+    const bytes = known.get(key) ?? Math.ceil(scale.compute * partComputeBytes(shape, run, embedding, role))
+    known.set(key, bytes)
+    return bytes
+  }
+  return {
+    layers: layerCosts(shape, run, scale),
+    output: {
+      weightsBytes: Math.ceil(scale.weights * headBytes(shape, { cpu: false, amx: false })),
+      flopsPerToken: 2 * shape.embeddingLength * shape.vocabularySize,
+    },
+    projectorBytes: model.projectorBytes ?? 0,
+    draftBytes: model.draft ? draftBytes(model.draft.shape, run) : 0,
+    computeBytes,
+    overheadBytes: ({ backend, tensorSize }) => backendBytes(backend, tensorSize),
+    host: hostParts(shape, run, embedding, { devices: 1, tensorSize: 1 }),
+    hostOf: (role) => hostParts(shape, run, embedding, role),
+  }
+}
+
+function layerCosts(shape: ModelShape, run: RunShape, scale: Corrections): LayerCosts[] {
+  const caches = kvCacheByLayer(shape, run)
+  return layersOf(shape).map((layer, index) => {
+    const kvCacheBytes = Math.ceil(scale.kvCache * (caches[index] ?? 0))
+    return {
+      weightsBytes: Math.ceil(scale.weights * layer.bytes),
+      expertBytes: Math.ceil(scale.weights * layer.expertBytes),
+      kvCacheBytes,
+      activeWeightsBytes: activeOf(layer.bytes, layer.expertBytes, layer, shape),
+      kvReadBytes: kvCacheBytes / run.slots,
+      flopsPerToken: 2 * activeOf(layer.parameters, layer.expertParameters, layer, shape),
+    }
+  })
+}
+
+/** All of a draft model on one device: it runs one sequence a slot in the same context. */
+function draftBytes(shape: ModelShape, run: RunShape): number {
+  const cache = kvCacheByLayer(shape, run).reduce((sum, bytes) => sum + bytes, 0)
+  return Math.ceil(shape.weightBytes + cache + wholeComputeBytes(shape, run, false))
+}
+
+function hostParts(
+  shape: ModelShape,
+  run: RunShape,
+  embedding: boolean,
+  role: Pick<PartRole, 'devices' | 'tensorSize'>,
+): MemoryParts {
+  const weightsBytes = shape.inputBytes
+  const computeBytes = outputBufferBytes(shape, run) + hostComputeBytes(shape, run, embedding, role)
+  const overheadBytes = processBytes(shape.vocabularySize)
+  return {
+    weightsBytes,
+    kvCacheBytes: 0,
+    computeBytes,
+    overheadBytes,
+    projectorBytes: 0,
+    draftBytes: 0,
+    totalBytes: weightsBytes + computeBytes + overheadBytes,
+  }
+}

@@ -1,0 +1,263 @@
+import { type LayerShape, type ModelShape, tensorBytes } from '../../models/index.ts'
+import type { RunShape } from '../contract.ts'
+import { createGraph, type Graph, input, step, type Tensor, view } from './allocator.ts'
+import {
+  cellsOf,
+  hasCache,
+  isSliding,
+  padContext,
+  physicalBatch,
+  valueTypeOf,
+  windowCells,
+} from './kv-cache.ts'
+import { layersOf } from './layers.ts'
+
+/*
+ * The computation of a batch as llama.cpp builds it (`llm_graph_context`, `src/models/*.cpp`), as far as results take
+ * memory: sizes, order, and what each step still needs. Weights and caches have buffers of their own and are left out.
+ */
+
+const f32Bytes = 4
+const i32Bytes = 4
+const i64Bytes = 8
+
+/** Part of a computation: its layers, and what comes before and after them. */
+export interface GraphPart {
+  layers: readonly number[]
+  /**
+   * `tokens`: it looks up their embeddings. `lookup`: it does only that. `embeddings`: another part has looked them up.
+   * `hidden`: another part has computed the layers before.
+   */
+  begins: 'tokens' | 'lookup' | 'embeddings' | 'hidden'
+  /** The last of `layers` is the model's, and the head follows. */
+  ends: boolean
+  /** Inputs that are kept of each, so that the next batch can begin before this one ends; 1 where it does not. */
+  copies: number
+}
+
+interface Sizes {
+  graph: Graph
+  shape: ModelShape
+  run: RunShape
+  tokens: number
+  outputs: number
+  embedding: boolean
+  inputs: Inputs
+  layers: readonly LayerShape[]
+}
+
+interface Inputs {
+  positions: Tensor
+  outputs: Tensor
+  /** By kind of cache: the mask of its cells, where rows are stored, what rotates them. */
+  whole: CacheInputs
+  window: CacheInputs
+}
+
+interface CacheInputs {
+  mask: Tensor
+  keyRows: Tensor
+  valueRows: Tensor
+  keyRotation?: Tensor
+  valueRotation?: Tensor
+}
+
+/** The computation of a whole batch over a part of a model. */
+export function graphOf(shape: ModelShape, run: RunShape, embedding: boolean, part: GraphPart): Graph {
+  const graph = createGraph(part.copies)
+  const tokens = physicalBatch(run)
+  const outputs = embedding || run.batchLogits ? tokens : Math.min(tokens, run.slots)
+  const width = f32Bytes * tokens * shape.embeddingLength
+  let hidden = beginning(graph, part.begins, tokens, width)
+  const inputs = inputsOf(graph, shape, run, tokens, outputs)
+  const sizes: Sizes = { graph, shape, run, tokens, outputs, embedding, inputs, layers: layersOf(shape) }
+  for (const layer of part.layers) {
+    hidden = layerOf(sizes, hidden, layer, part.ends && layer === part.layers.at(-1))
+  }
+  if (part.ends) head(sizes, hidden)
+  else step(graph, 0, [hidden])
+  return graph
+}
+
+/**
+ * Looks up the tokens' embeddings, or takes what was looked up. Beside it two ways are laid out that a text never takes:
+ * embeddings as the input (of an image), and a mixture of both, which is made where the first layers are.
+ */
+function beginning(graph: Graph, begins: GraphPart['begins'], tokens: number, width: number): Tensor {
+  if (begins === 'hidden') return input(graph, width)
+  const here = begins !== 'embeddings'
+  const lookUp = () => (here ? step(graph, width, [input(graph, i32Bytes * tokens)]) : input(graph, width))
+  if (here) input(graph, width)
+  const mixedEmbeddings = input(graph, width)
+  const slots = input(graph, i64Bytes * tokens)
+  const hidden = lookUp()
+  const looked = lookUp()
+  if (begins === 'lookup') return hidden
+  const mixed = step(graph, width, [mixedEmbeddings])
+  // Nothing reads this one, so its memory is never given back.
+  view(graph, mixed, width, [looked, slots])
+  return hidden
+}
+
+function inputsOf(graph: Graph, shape: ModelShape, run: RunShape, tokens: number, outputs: number): Inputs {
+  const positions = input(graph, i32Bytes * tokens)
+  const cells = hasCache(shape) ? padContext(run.contextLength) : tokens
+  const whole = cacheInputs(graph, shape, run, tokens, cells)
+  const hasWindow = shape.headCountKv.some((_, layer) => isSliding(shape, layer))
+  const window = hasWindow
+    ? cacheInputs(graph, shape, run, tokens, windowCells(shape.slidingWindow ?? 0, run))
+    : whole
+  return { positions, whole, window, outputs: input(graph, i32Bytes * outputs) }
+}
+
+function cacheInputs(
+  graph: Graph,
+  shape: ModelShape,
+  run: RunShape,
+  tokens: number,
+  cells: number,
+): CacheInputs {
+  const flash = run.flashAttention !== 'off'
+  const widest = Math.max(...shape.headCountKv) * shape.valueLength
+  const keyRotation = rotationBytes(run.kvCacheType, shape.keyLength, false)
+  const valueRotation = rotationBytes(valueTypeOf(run), shape.valueLength, true)
+  return {
+    keyRows: input(graph, i64Bytes * tokens),
+    // Crosswise values are stored one by one.
+    valueRows: input(graph, i64Bytes * tokens * (flash ? 1 : widest)),
+    mask: input(graph, (flash ? 2 : f32Bytes) * cells * tokens),
+    ...(keyRotation > 0 && { keyRotation: input(graph, keyRotation) }),
+    ...(valueRotation > 0 && { valueRotation: input(graph, valueRotation) }),
+  }
+}
+
+/** The matrix that spreads outliers before a cache is quantised; 0 where none is. */
+function rotationBytes(type: string, headLength: number, smallest: boolean): number {
+  const quantised = (tensorBytes(type, 256) ?? 0) < 512
+  if (!quantised || headLength === 0 || headLength % 64 !== 0) return 0
+  let side = 64
+  if (!smallest) while (headLength % (2 * side) === 0) side *= 2
+  return f32Bytes * side * side
+}
+
+function layerOf(sizes: Sizes, hidden: Tensor, layer: number, last: boolean): Tensor {
+  const { graph, shape, tokens, outputs, inputs } = sizes
+  const rows = last ? outputs : tokens
+  const width = (count: number) => f32Bytes * count * shape.embeddingLength
+  const normed = norm(graph, hidden)
+  let attended = attention(sizes, normed, layer)
+  let residual = hidden
+  let parallelInput = normed
+  if (last) {
+    attended = step(graph, width(rows), [attended, inputs.outputs])
+    residual = step(graph, width(rows), [hidden, inputs.outputs])
+    if (shape.parallelLayers) parallelInput = step(graph, width(rows), [normed, inputs.outputs])
+  }
+  if (shape.parallelLayers) {
+    const computed = feedForward(sizes, parallelInput, layer, rows)
+    const both = step(graph, width(rows), [attended, computed], { inplace: true })
+    return step(graph, width(rows), [both, residual], { inplace: true })
+  }
+  const between = step(graph, width(rows), [attended, residual], { inplace: true })
+  const computed = feedForward(sizes, norm(graph, between), layer, rows)
+  return step(graph, width(rows), [computed, between], { inplace: true })
+}
+
+function norm(graph: Graph, of: Tensor): Tensor {
+  const scaled = step(graph, of.bytes, [of], { inplace: true })
+  return step(graph, of.bytes, [scaled], { inplace: true })
+}
+
+function attention(sizes: Sizes, normed: Tensor, layer: number): Tensor {
+  const { graph, shape, run, tokens, inputs } = sizes
+  const sliding = isSliding(shape, layer)
+  const keyLength = (sliding && shape.slidingKeyLength) || shape.keyLength
+  const valueLength = (sliding && shape.slidingValueLength) || shape.valueLength
+  const headsKv = shape.headCountKv[layer] ?? 0
+  const queryBytes = f32Bytes * tokens * shape.headCount * keyLength
+  const keyBytes = f32Bytes * tokens * headsKv * keyLength
+  const valueBytes = f32Bytes * tokens * headsKv * valueLength
+  const cache = sliding ? inputs.window : inputs.whole
+
+  const fused = shape.fusedQkv ? step(graph, queryBytes + keyBytes + valueBytes, [normed]) : undefined
+  const project = (bytes: number) =>
+    fused ? view(graph, fused, bytes) : view(graph, step(graph, bytes, [normed]))
+  const turn = (of: Tensor, bytes: number, rotation: Tensor | undefined) =>
+    rotation ? view(graph, step(graph, bytes, [view(graph, of), rotation])) : of
+  const place = (of: Tensor, bytes: number) => step(graph, bytes, [of, inputs.positions])
+
+  const query = turn(place(project(queryBytes), queryBytes), queryBytes, cache.keyRotation)
+  const value = turn(project(valueBytes), valueBytes, cache.valueRotation)
+  const key = turn(place(project(keyBytes), keyBytes), keyBytes, cache.keyRotation)
+  step(graph, 0, [view(graph, key), cache.keyRows])
+  step(graph, 0, [view(graph, value), cache.valueRows])
+
+  const asked = view(graph, view(graph, query))
+  const outputBytes = f32Bytes * tokens * shape.headCount * valueLength
+  let attended: Tensor
+  if (run.flashAttention === 'off') {
+    const scoreBytes = f32Bytes * cellsOf(shape, layer, run) * tokens * shape.headCount
+    const scores = step(graph, scoreBytes, [asked])
+    const weights = step(graph, scoreBytes, [scores, cache.mask], { inplace: true })
+    const mixed = step(graph, outputBytes, [weights])
+    attended = step(graph, outputBytes, [view(graph, mixed)])
+  } else {
+    attended = view(graph, step(graph, outputBytes, [asked, cache.mask]))
+  }
+  attended = turn(attended, outputBytes, cache.valueRotation)
+  return step(graph, f32Bytes * tokens * shape.embeddingLength, [attended])
+}
+
+function feedForward(sizes: Sizes, normed: Tensor, layer: number, rows: number): Tensor {
+  const { graph, shape } = sizes
+  const { feedForwardLength, expertCount } = layersOf(shape)[layer] ?? {
+    feedForwardLength: 0,
+    expertCount: 0,
+  }
+  if (expertCount > 0) return experts(sizes, normed, rows, feedForwardLength, expertCount)
+  const bytes = f32Bytes * rows * feedForwardLength
+  const outputBytes = f32Bytes * rows * shape.embeddingLength
+  return step(graph, outputBytes, [activation(graph, normed, bytes, shape.feedForward ?? 'gated')])
+}
+
+function activation(graph: Graph, normed: Tensor, bytes: number, kind: 'gated' | 'fused' | 'plain'): Tensor {
+  if (kind === 'fused') return step(graph, bytes, [step(graph, 2 * bytes, [normed])])
+  const first = step(graph, bytes, [normed])
+  if (kind === 'plain') return step(graph, bytes, [first], { inplace: true })
+  return step(graph, bytes, [first, step(graph, bytes, [normed])])
+}
+
+/** A router, the chosen experts side by side, and their sum. */
+function experts(sizes: Sizes, normed: Tensor, rows: number, length: number, count: number): Tensor {
+  const { graph, shape } = sizes
+  const used = Math.min(count, Math.max(1, shape.expertUsedCount ?? 1))
+  const routed = step(graph, f32Bytes * rows * count, [normed])
+  const probabilities = step(graph, routed.bytes, [routed], { inplace: true })
+  const sorted = step(graph, i32Bytes * rows * count, [probabilities])
+  const chosen = view(graph, sorted, i32Bytes * rows * used)
+  const picked = step(graph, f32Bytes * rows * used, [view(graph, probabilities), chosen])
+  const flat = view(graph, picked)
+  const total = step(graph, f32Bytes * rows, [flat])
+  const weights = view(graph, step(graph, picked.bytes, [flat, total], { inplace: true }))
+  const each = view(graph, normed)
+  const wide = f32Bytes * rows * used * length
+  const gate = step(graph, wide, [each, chosen])
+  const up = step(graph, wide, [each, chosen])
+  const outputBytes = f32Bytes * rows * shape.embeddingLength
+  const down = step(graph, outputBytes * used, [step(graph, wide, [gate, up]), chosen])
+  const weighted = step(graph, down.bytes, [down, weights], { inplace: true })
+  const views = Array.from({ length: used }, () => view(graph, weighted, outputBytes))
+  const [first = weighted, ...more] = views
+  if (more.length === 0) return step(graph, outputBytes, [first])
+  return more.reduce(
+    (sum, next, index) => step(graph, outputBytes, [sum, next], { inplace: index > 0 }),
+    first,
+  )
+}
+
+function head(sizes: Sizes, hidden: Tensor): void {
+  const { graph, shape, outputs, embedding } = sizes
+  const normed = norm(graph, hidden)
+  if (embedding) step(graph, hidden.bytes, [normed], { role: 'output' })
+  else step(graph, f32Bytes * outputs * shape.vocabularySize, [normed], { role: 'output' })
+}

@@ -130,6 +130,18 @@ export interface PlanWishes {
   algorithm?: 'memory_only' | 'performance_aware' | 'power_aware'
   /** What is to be best: one stream's speed (default), or all streams' together. */
   objective?: 'latency' | 'throughput'
+  /** What of the layers each stage gets: as many bytes as the others, by its memory, or (default) by its speed. */
+  division?: 'balanced' | 'memory_aware' | 'performance_aware'
+  /** The only vendor whose devices may share a layer: NCCL adds up on NVIDIA's only, RCCL on AMD's. */
+  tensorVendor?: Vendor
+  /** `balanced`: every stage gets as much of the KV cache as the others, as far as it fits. */
+  kvCacheDistribution?: 'by_layer' | 'balanced'
+  /** What a token takes longer over devices of several vendors, as a share: 0.1 is a tenth. */
+  coordinationOverhead?: number
+  /** Stages compute while they hand over; true by default. */
+  overlapCommunication?: boolean
+  /** Slots for each of `pipelineSize` stages, where `slots` is absent. */
+  microBatchSize?: number
 }
 
 /** How an instance is run, as far as memory and speed follow from it. */
@@ -140,6 +152,11 @@ export interface RunShape {
   kvCacheType: string
   batchSize: number
   flashAttention: 'auto' | 'on' | 'off'
+  /**
+   * The engine keeps room for the logits of a whole batch (embedded, llama-servers before 2026's), not only for those
+   * of each slot's last token.
+   */
+  batchLogits?: boolean
 }
 
 /** What one layer takes, and what a token costs in it. */
@@ -163,6 +180,8 @@ export interface PartRole {
   tensorSize: number
   /** Devices of the whole instance. */
   devices: number
+  /** Weights of the instance lie in host memory, too: long batches bring them to this device, one matrix at a time. */
+  borrows?: boolean
 }
 
 /** A model under a `RunShape`, worked out once; a planner asks it for each layout. */
@@ -177,8 +196,10 @@ export interface ModelCosts {
   computeBytes(role: PartRole): number
   /** The backend's own on a device: its context, graphs, communication. */
   overheadBytes(role: PartRole): number
-  /** Host memory beside `cpu` parts: input embedding, output buffer, the process. */
+  /** Host memory beside `cpu` parts: input embedding, output buffer, the process. Of an instance on one device. */
   host: MemoryParts
+  /** The same of an instance on several devices, which keeps more inputs where they work one after the other. */
+  hostOf(role: Pick<PartRole, 'devices' | 'tensorSize'>): MemoryParts
 }
 
 /** What a model takes of one device, or of a node's host memory. */

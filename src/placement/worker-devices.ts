@@ -196,15 +196,15 @@ function unusable({ name, vendor }: Device, listed: readonly EngineDevice[]): st
   )
 }
 
-/** Servers that run already, as devices: each takes what models it has memory for. */
-export function serverDevices(urls: readonly string[]): WorkerDevice[] {
+/** Servers that run already, as devices: each takes what models it has memory for, and is chosen by `variable`. */
+export function serverDevices(urls: readonly string[], variable = 'OLLAMA_HOST'): WorkerDevice[] {
   return urls.map((url) => ({
     id: url,
     device: {
       id: url,
       vendor: 'other',
       kind: 'discrete',
-      name: `Ollama at ${url}`,
+      name: `server at ${url}`,
       state: 'ok',
       sources: ['configuration'],
       memoryTotalBytes: 0,
@@ -212,7 +212,7 @@ export function serverDevices(urls: readonly string[]): WorkerDevice[] {
       facts: { tflops: {}, supports: {} },
     },
     kind: 'server',
-    env: { OLLAMA_HOST: url },
+    env: { [variable]: url },
     // It knows itself what fits, and refuses what does not.
     memoryTotalBytes: Number.MAX_SAFE_INTEGER,
     memoryFreeBytes: Number.MAX_SAFE_INTEGER,

@@ -1,0 +1,191 @@
+/*
+ * Contiguous ranges of layers for stages in a given order. Items are the layers and, as the last one, the head.
+ * Everything about a stage is in running sums, so a range costs two look-ups.
+ */
+
+/** A stage as the division sees it. */
+export interface StageRoom {
+  /** For layers, of the device of the stage that has least; less where the head comes to lie there, with its buffers. */
+  roomBytes: number
+  roomWithHeadBytes: number
+  /** Running sum of bytes over the items, on each device of the stage. */
+  bytes: Float64Array
+  /** Running sum of a decoding step's seconds over the items. */
+  seconds: Float64Array
+  /** To hand a step over to this stage. */
+  entryS: number
+}
+
+/** Where each stage's items end; the last is the number of items. */
+export type Ends = readonly number[]
+
+/** Rounding of sums must not refuse what fits. */
+const roundingBytes = 1
+
+function fits(stage: StageRoom, first: number, end: number, items: number): boolean {
+  const room = end === items && first < end ? stage.roomWithHeadBytes : stage.roomBytes
+  return sumOf(stage.bytes, first, end) <= room + roundingBytes
+}
+
+function sumOf(sums: Float64Array, first: number, end: number): number {
+  return (sums[end] ?? 0) - (sums[first] ?? 0)
+}
+
+/**
+ * The division with the shortest single step: `best[j][i]`, the least seconds of the first `i` items on the first `j`
+ * stages, is the least over `k` of `best[j-1][k] + seconds(j, k..i) + entry`, as far as `k..i` fits the stage. What fits
+ * begins no earlier as `i` grows, so the least is kept in a sliding window: stages times items steps in all. Undefined
+ * where nothing fits.
+ */
+export function divideFastest(
+  stages: readonly StageRoom[],
+  items: number,
+  maySkip: boolean,
+): Ends | undefined {
+  let before: Float64Array = new Float64Array(items + 1).fill(Number.POSITIVE_INFINITY)
+  before[0] = 0
+  const froms: Int32Array[] = []
+  for (const stage of stages) {
+    const from = new Int32Array(items + 1).fill(-1)
+    before = divideStep(stage, before, from, items, maySkip)
+    froms.push(from)
+  }
+  if (!Number.isFinite(before[items] ?? Number.POSITIVE_INFINITY)) return undefined
+  const ends: number[] = []
+  let end = items
+  for (const from of froms.reverse()) {
+    ends.push(end)
+    end = from[end] ?? 0
+  }
+  return ends.reverse()
+}
+
+function divideStep(
+  stage: StageRoom,
+  before: Float64Array,
+  from: Int32Array,
+  items: number,
+  maySkip: boolean,
+): Float64Array {
+  const after = new Float64Array(items + 1).fill(Number.POSITIVE_INFINITY)
+  const { bytes, seconds } = stage
+  const valueAt = (k: number) => (before[k] ?? 0) - (seconds[k] ?? 0) + (k === 0 ? 0 : stage.entryS)
+  // Begins in order of position and value: the first is the best that still fits.
+  const window = new Int32Array(items + 1)
+  let head = 0
+  let tail = 0
+  for (let end = 0; end <= items; end++) {
+    if (maySkip && Number.isFinite(before[end] ?? Number.POSITIVE_INFINITY)) {
+      after[end] = before[end] ?? 0
+      from[end] = end
+    }
+    const room = (end === items ? stage.roomWithHeadBytes : stage.roomBytes) + roundingBytes
+    while (head < tail && (bytes[end] ?? 0) - (bytes[window[head] ?? 0] ?? 0) > room) head++
+    if (head < tail) {
+      const k = window[head] ?? 0
+      const value = valueAt(k) + (seconds[end] ?? 0)
+      if (value < (after[end] ?? 0)) {
+        after[end] = value
+        from[end] = k
+      }
+    }
+    if (Number.isFinite(before[end] ?? Number.POSITIVE_INFINITY)) {
+      const value = valueAt(end)
+      while (head < tail && valueAt(window[tail - 1] ?? 0) > value) tail--
+      window[tail++] = end
+    }
+  }
+  return after
+}
+
+/**
+ * The division in which the stage that takes longest takes least (with `measure` the bytes: the fullest stage), found by
+ * bisection over what a stage may take; then each stage gets what is fair, so that the last one is not left over.
+ */
+export function divideEvenly(
+  stages: readonly StageRoom[],
+  items: number,
+  measures: readonly Float64Array[],
+): Ends | undefined {
+  let high = measures.reduce((most, sums) => Math.max(most, sums[items] ?? 0), 0)
+  if (!canFill(stages, measures, items, 0, 0, high)) return undefined
+  let low = 0
+  for (let round = 0; round < bisections && high - low > high * evenness; round++) {
+    const middle = (low + high) / 2
+    if (canFill(stages, measures, items, 0, 0, middle)) high = middle
+    else low = middle
+  }
+  return fairEnds(stages, measures, items, high)
+}
+
+const bisections = 40
+const evenness = 1e-4
+
+/** Whether the items from `first` on fit the stages from `at` on, filling each to `limit` in turn. */
+function canFill(
+  stages: readonly StageRoom[],
+  measures: readonly Float64Array[],
+  items: number,
+  at: number,
+  first: number,
+  limit: number,
+): boolean {
+  let begin = first
+  for (let stage = at; stage < stages.length && begin < items; stage++) {
+    begin = farthest(stages, measures, items, stage, begin, limit)
+  }
+  return begin >= items
+}
+
+/** How far a stage gets from `first` within its memory and the limit. */
+function farthest(
+  stages: readonly StageRoom[],
+  measures: readonly Float64Array[],
+  items: number,
+  at: number,
+  first: number,
+  limit: number,
+): number {
+  const stage = stages[at]
+  const sums = measures[at]
+  if (!stage || !sums) return first
+  const within = (end: number) => fits(stage, first, end, items) && sumOf(sums, first, end) <= limit
+  let low = first
+  let high = items + 1
+  while (high - low > 1) {
+    const middle = (low + high) >> 1
+    // The head makes the last step narrower than the ones before it.
+    if (within(middle)) low = middle
+    else high = middle
+  }
+  return low
+}
+
+function fairEnds(
+  stages: readonly StageRoom[],
+  measures: readonly Float64Array[],
+  items: number,
+  limit: number,
+): Ends | undefined {
+  const ends: number[] = []
+  let first = 0
+  for (let at = 0; at < stages.length; at++) {
+    const most = farthest(stages, measures, items, at, first, limit)
+    const rest = measures
+      .slice(at)
+      .reduce((sum, sums) => sum + 1 / Math.max(sumOf(sums, first, items), 1e-12), 0)
+    let end = Math.min(most, nearest(measures[at], first, items, 1 / rest))
+    while (end < most && !canFill(stages, measures, items, at + 1, end, limit)) end++
+    ends.push(end)
+    first = end
+  }
+  return first === items ? ends : undefined
+}
+
+function nearest(sums: Float64Array | undefined, first: number, items: number, target: number): number {
+  if (!sums) return first
+  let end = first
+  while (end < items && sumOf(sums, first, end + 1) <= target) end++
+  if (end === items) return end
+  return sumOf(sums, first, end + 1) - target < target - sumOf(sums, first, end) ? end + 1 : end
+}

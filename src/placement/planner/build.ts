@@ -1,0 +1,152 @@
+import type { MemoryParts, PlanDevice, PlanInstance, PlanPart, RunShape } from '../contract.ts'
+import { between, layerSumsOf } from '../speed/index.ts'
+import type { Ends } from './assign.ts'
+import { embedsOnDevice, usableFor } from './engine-rules.ts'
+import { devicesOf, type Layout, type LayoutStage, tensorSizeOf } from './layout.ts'
+import { cacheShare, type Load } from './rooms.ts'
+
+/** A stage with the layers that it was given. */
+interface Filled {
+  stage: LayoutStage
+  first: number
+  end: number
+  output: boolean
+  hostExperts: readonly number[]
+  /** The first and the last stage of devices: the projector lies there, and the draft model here. */
+  leads: boolean
+  ends: boolean
+}
+
+/**
+ * The instance of a layout whose items end at `ends`, each part's memory exactly as the costs have it. Undefined where a
+ * device or a node would hold more than it may: the division reckons with bounds, this with the parts themselves.
+ */
+export function buildInstance(load: Load, ends: Ends, run: RunShape): PlanInstance | undefined {
+  const filled = fill(load, ends)
+  const layout: Layout = { ...load.layout, stages: filled.map(({ stage }) => stage) }
+  const exact = { ...load, layout }
+  const parts = filled.flatMap((one, at) => partsOf(exact, one, at))
+  const onDevices = parts.filter(({ kind }) => kind === 'gpu')
+  // The CPU alone is a layout of its own, where it may be.
+  if (onDevices.length === 0 && devicesOf(load.layout).length > 0) return undefined
+  const draft = onDevices.find(({ memory }) => memory.draftBytes > 0)
+  const instance: PlanInstance = {
+    engine: layout.engine,
+    node: layout.node.id,
+    splitMode: splitModeOf(layout),
+    tensorSize: tensorSizeOf(layout),
+    pipelineSize: Math.max(1, filled.filter(({ stage }) => stage.kind === 'gpu').length),
+    parts: [...onDevices, ...parts.filter(({ kind }) => kind === 'cpu')],
+    host: hostParts(exact, parts),
+    contextLength: run.contextLength,
+    slots: run.slots,
+    kvCacheType: run.kvCacheType,
+    ...(draft && { draftDeviceId: draft.deviceId }),
+  }
+  return holds(exact, instance) ? instance : undefined
+}
+
+function fill({ layout, costs, hostExperts }: Load, ends: Ends): Filled[] {
+  const layers = costs.layers.length
+  let before = 0
+  const filled = layout.stages.flatMap((stage, at) => {
+    const [begin, end] = [before, ends[at] ?? before]
+    before = end
+    if (end === begin) return []
+    const [first, last] = [Math.min(begin, layers), Math.min(end, layers)]
+    const away: number[] = []
+    for (let layer = first; layer < Math.min(last, hostExperts); layer++) {
+      if (stage.kind === 'gpu' && (costs.layers[layer]?.expertBytes ?? 0) > 0) away.push(layer)
+    }
+    return [{ stage, first, end: last, output: end > layers, hostExperts: away }]
+  })
+  const gpus = filled.filter(({ stage }) => stage.kind === 'gpu')
+  return filled.map((one) => ({ ...one, leads: one === gpus[0], ends: one === gpus.at(-1) }))
+}
+
+function partsOf(load: Load, filled: Filled, at: number): PlanPart[] {
+  const { stage, first, end, output } = filled
+  const { layout } = load
+  const common = { stage: at, layers: [first, end] as const, output, hostExperts: filled.hostExperts }
+  if (stage.kind === 'cpu') {
+    const memory = memoryOf(load, filled, undefined, 0)
+    const node = stage.node.id
+    return [{ ...common, deviceId: node, node, kind: 'cpu', share: 1, memory, remote: false }]
+  }
+  return stage.devices.map((device, place) => ({
+    ...common,
+    deviceId: device.id,
+    node: device.node,
+    kind: 'gpu',
+    share: 1 / stage.devices.length,
+    memory: memoryOf(load, filled, device, place),
+    remote: device.node !== layout.node.id,
+  }))
+}
+
+function memoryOf(load: Load, filled: Filled, device: PlanDevice | undefined, place: number): MemoryParts {
+  const { costs, layout, model } = load
+  const { stage, first, end, output } = filled
+  const sums = layerSumsOf(costs)
+  const tensorSize = stage.kind === 'gpu' ? stage.devices.length : 1
+  const role = {
+    backend: device?.backend ?? ('cpu' as const),
+    layers: [first, end] as const,
+    output,
+    tensorSize,
+    devices: layout.stages.reduce(
+      (sum, { kind, ...rest }) => sum + ('devices' in rest ? rest.devices.length : 1),
+      0,
+    ),
+  }
+  const away = filled.hostExperts.reduce((sum, layer) => sum + (costs.layers[layer]?.expertBytes ?? 0), 0)
+  const embedding = first === 0 && embedsOnDevice(model) ? costs.host.weightsBytes : 0
+  const held =
+    between(sums.weightsBytes, first, end) - away + embedding + (output ? costs.output.weightsBytes : 0)
+  return summed({
+    weightsBytes: Math.ceil(held / tensorSize),
+    kvCacheBytes: Math.ceil(between(sums.kvCacheBytes, first, end) * cacheShare(model, tensorSize)),
+    computeBytes: costs.computeBytes(role),
+    overheadBytes: costs.overheadBytes(role),
+    projectorBytes: filled.leads && place === 0 ? costs.projectorBytes : 0,
+    draftBytes: load.draft && filled.ends && place === 0 ? costs.draftBytes : 0,
+  })
+}
+
+/** The process's own memory, with the experts that lie there. */
+function hostParts({ costs, model }: Load, parts: readonly PlanPart[]): MemoryParts {
+  const { host } = costs
+  const away = new Set(parts.flatMap(({ hostExperts }) => hostExperts))
+  const experts = [...away].reduce((sum, layer) => sum + (costs.layers[layer]?.expertBytes ?? 0), 0)
+  const onDevices = parts.some(({ kind }) => kind === 'gpu')
+  return summed({
+    ...host,
+    weightsBytes: (embedsOnDevice(model) ? 0 : host.weightsBytes) + experts,
+    projectorBytes: onDevices ? 0 : costs.projectorBytes,
+  })
+}
+
+function summed(parts: Omit<MemoryParts, 'totalBytes'>): MemoryParts {
+  const { weightsBytes, kvCacheBytes, computeBytes, overheadBytes, projectorBytes, draftBytes } = parts
+  const totalBytes = weightsBytes + kvCacheBytes + computeBytes + overheadBytes + projectorBytes + draftBytes
+  return { weightsBytes, kvCacheBytes, computeBytes, overheadBytes, projectorBytes, draftBytes, totalBytes }
+}
+
+function splitModeOf({ kind, stages }: Layout): PlanInstance['splitMode'] {
+  if (tensorSizeOf({ stages }) > 1) return 'tensor'
+  return kind === 'pipeline' && devicesOf({ stages }).length > 1 ? 'layer' : 'none'
+}
+
+/** Whether devices and nodes hold what lies on them. */
+function holds({ layout }: Load, { parts, host }: PlanInstance): boolean {
+  const devices = new Map(devicesOf(layout).map((device) => [device.id, device]))
+  const nodes = new Map(layout.stages.map(({ node }) => [node.id, node]))
+  const taken = new Map([[layout.node.id, host.totalBytes]])
+  for (const { deviceId, node, memory } of parts) {
+    const device = devices.get(deviceId)
+    if (device && memory.totalBytes > usableFor(layout.engine, device)) return false
+    if (!device || device.unifiedMemory) taken.set(node, (taken.get(node) ?? 0) + memory.totalBytes)
+  }
+  nodes.set(layout.node.id, layout.node)
+  return [...taken].every(([id, bytes]) => bytes <= (nodes.get(id)?.usableBytes ?? 0))
+}

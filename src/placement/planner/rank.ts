@@ -1,0 +1,162 @@
+import type { Rejected } from '../contract.ts'
+import type { Candidate, Search } from './fit-layout.ts'
+import { describeLayout } from './found.ts'
+import { devicesOf } from './layout.ts'
+import { countOf, percent, rate } from './texts.ts'
+
+/** More devices are worth it for a gain above this: each one more can fail, and serves nobody else. */
+export const worthMoreDevices = 1.05
+/** A plan that saves power may be so much slower than the fastest. */
+const slowestOfPowerAware = 0.5
+/** Of devices that do not tell what they draw. */
+const usualWatts = 250
+
+interface Size {
+  nodes: number
+  devices: number
+  /** 1 where the host computes as well. */
+  host: number
+}
+
+/** Devices that a candidate really uses. */
+export function sizeOf({ instance }: Candidate): Size {
+  const nodes = new Set(instance.parts.map(({ node }) => node)).size
+  const onHost = instance.parts.some(({ kind, hostExperts }) => kind === 'cpu' || hostExperts.length > 0)
+  return { nodes, devices: instance.parts.filter(({ kind }) => kind === 'gpu').length, host: onHost ? 1 : 0 }
+}
+
+/** What a candidate is worth to the wishes: the more the better. */
+export function meritOf(search: Search, candidate: Candidate): number {
+  const { wishes } = search
+  const weight = weightOf(search, candidate)
+  const { speed } = candidate
+  const perStream = wishes.objective === 'throughput' ? speed.throughputTokensPerS : speed.decodeTokensPerS
+  switch (wishes.algorithm) {
+    case 'memory_only':
+      return weight / (1 + leftOver(candidate))
+    case 'power_aware':
+      return (weight * perStream) / (speed.watts ?? usualWatts * Math.max(1, sizeOf(candidate).devices))
+    default: {
+      // Where all streams count, what is left over serves others: what each device adds decides.
+      const shared = wishes.objective === 'throughput' ? Math.max(1, sizeOf(candidate).devices) : 1
+      return (weight * perStream) / shared
+    }
+  }
+}
+
+/** Preferences of the devices used: the least of them counts. */
+function weightOf({ world }: Search, { layout, instance }: Candidate): number {
+  const used = new Set(instance.parts.map(({ deviceId }) => deviceId))
+  const weights = devicesOf(layout)
+    .filter(({ id }) => used.has(id))
+    .map(world.weightOf)
+  return weights.length === 0 ? 1 : Math.min(...weights)
+}
+
+/** Gibibytes of the used devices that stay free. */
+function leftOver({ layout, instance }: Candidate): number {
+  const taken = new Map(instance.parts.map(({ deviceId, memory }) => [deviceId, memory.totalBytes]))
+  return devicesOf(layout).reduce((sum, { id, usableBytes }) => {
+    const bytes = taken.get(id)
+    return bytes === undefined ? sum : sum + (usableBytes - bytes) / 2 ** 30
+  }, 0)
+}
+
+/** Best first: the fewest nodes, devices and backends among those that are as good as the best, and so on with the rest. */
+export function ranked(search: Search, candidates: readonly Candidate[]): Candidate[] {
+  const memoryOnly = search.wishes.algorithm === 'memory_only'
+  const rest = eligible(search, candidates)
+    .map(
+      (candidate): Sized => ({
+        candidate,
+        merit: meritOf(search, candidate),
+        size: sizeOf(candidate),
+        backends: new Set(devicesOf({ stages: usedStages(candidate) }).map(({ backend }) => backend)).size,
+      }),
+    )
+    .sort((a, b) => b.merit - a.merit || (keyOf(a.candidate) < keyOf(b.candidate) ? -1 : 1))
+  const bySize = (a: Sized, b: Sized) =>
+    a.size.host - b.size.host ||
+    a.size.nodes - b.size.nodes ||
+    a.size.devices - b.size.devices ||
+    a.backends - b.backends
+  if (memoryOnly)
+    return rest.sort((a, b) => bySize(a, b) || b.merit - a.merit).map(({ candidate }) => candidate)
+  const order: Candidate[] = []
+  while (rest.length > 0) {
+    const most = rest[0]?.merit ?? 0
+    const near = rest.filter(({ merit }) => merit * worthMoreDevices >= most)
+    const best = near.reduce((a, b) => (bySize(b, a) < 0 ? b : a))
+    order.push(best.candidate)
+    rest.splice(rest.indexOf(best), 1)
+  }
+  return order
+}
+
+interface Sized {
+  candidate: Candidate
+  merit: number
+  size: Size
+  /** Each is one more driver that has to agree with the others. */
+  backends: number
+}
+
+function eligible({ wishes }: Search, candidates: readonly Candidate[]): readonly Candidate[] {
+  if (wishes.algorithm !== 'power_aware') return candidates
+  const fastest = Math.max(...candidates.map(({ speed }) => speed.decodeTokensPerS))
+  return candidates.filter(({ speed }) => speed.decodeTokensPerS >= slowestOfPowerAware * fastest)
+}
+
+/** To break ties always alike. */
+function keyOf({ layout, instance }: Candidate): string {
+  return `${layout.kind} ${instance.parts.map(({ deviceId }) => deviceId).join(' ')}`
+}
+
+/** Candidates of another kind than those before them: what is worth showing beside the best. */
+export function distinct(candidates: readonly Candidate[]): Candidate[] {
+  const kinds = new Map<string, Candidate>()
+  for (const candidate of candidates) {
+    const { nodes, host } = sizeOf(candidate)
+    const experts = candidate.instance.parts.some(({ hostExperts }) => hostExperts.length > 0)
+    const key = [candidate.layout.kind, nodes > 1, host, experts, sizeOf(candidate).devices === 0].join(' ')
+    if (!kinds.has(key)) kinds.set(key, candidate)
+  }
+  return [...kinds.values()]
+}
+
+/** Why another candidate was not taken, with the figures of both. */
+export function whyNot(search: Search, best: Candidate, other: Candidate): Rejected {
+  return {
+    what: describeLayout({ ...other.layout, stages: usedStages(other) }),
+    reason: reasonOf(search, best, other),
+  }
+}
+
+export function usedStages({ layout, instance }: Candidate): Candidate['layout']['stages'] {
+  const used = new Set(instance.parts.map(({ deviceId }) => deviceId))
+  return layout.stages.filter((stage) =>
+    stage.kind === 'gpu' ? stage.devices.some(({ id }) => used.has(id)) : used.has(stage.node.id),
+  )
+}
+
+function reasonOf(search: Search, best: Candidate, other: Candidate): string {
+  const { algorithm, objective } = search.wishes
+  const [mine, its] = [best, other].map(({ speed }) =>
+    objective === 'throughput' ? speed.throughputTokensPerS : speed.decodeTokensPerS,
+  ) as [number, number]
+  const against = `${rate(its)} against ${rate(mine)}`
+  const more = sizeOf(other).devices - sizeOf(best).devices
+  if (algorithm === 'memory_only')
+    return `${more > 0 ? `takes ${countOf(more, 'device')} more` : 'leaves more memory unused'} (${against})`
+  if (algorithm === 'power_aware') {
+    return `${rate(its)} at ${Math.round(other.speed.watts ?? 0)} W against ${rate(mine)} at ${Math.round(best.speed.watts ?? 0)} W`
+  }
+  if (its <= mine) return `slower: ${against}`
+  if (weightOf(search, other) < weightOf(search, best))
+    return `faster (${against}), but on devices that are to be taken last`
+  const gain = percent(its / mine - 1)
+  if (objective === 'throughput') return `${against}, but less for each device`
+  return more > 0
+    ? `only ${gain} faster (${against}): not worth ${countOf(more, 'device')} more`
+    : `only ${gain} faster (${against}), and reaches farther`
+}

@@ -1,0 +1,209 @@
+import type { ModelCosts, PlanDevice, PlanModel } from '../contract.ts'
+import {
+  allReduceS,
+  between,
+  type Fabric,
+  handOverS,
+  hostLink,
+  hostRatesOf,
+  type LayerSums,
+  layerSumsOf,
+  type Rates,
+  ratesOf,
+  slowestWire,
+} from '../speed/index.ts'
+import type { StageRoom } from './assign.ts'
+import { embedsOnDevice, usableFor } from './engine-rules.ts'
+import { devicesOf, type Layout, type LayoutStage } from './layout.ts'
+
+/** What is laid on the devices, before it is known where. */
+export interface Load {
+  model: PlanModel
+  costs: ModelCosts
+  fabric: Fabric
+  layout: Layout
+  /** Layers, from the first on, whose experts lie in host memory. */
+  hostExperts: number
+  /** The draft model is loaded as well. */
+  draft: boolean
+}
+
+type GpuStage = LayoutStage & { kind: 'gpu' }
+
+/** Values between layers, as they are handed over for one token. */
+const activationBytes = 4
+
+/** Part of the KV cache on each device of a tensor split: heads are not cut, so no less than one. */
+export function cacheShare(model: PlanModel, tensorSize: number): number {
+  const heads = Math.max(1, ...model.shape.headCountKv)
+  return Math.max(1 / tensorSize, 1 / heads)
+}
+
+/** Rooms of a layout's stages, for the division of layers: the head is the last item. */
+export function roomsOf(load: Load): StageRoom[] {
+  const { layout, costs, fabric } = load
+  const gpus = layout.stages.filter((stage) => stage.kind === 'gpu')
+  const sums = layerSumsOf(costs)
+  const handedBytes = load.model.shape.embeddingLength * activationBytes
+  let before: LayoutStage | undefined
+  return layout.stages.map((stage) => {
+    const entryS = before ? entryOf(fabric, before, stage, handedBytes) : 0
+    before = stage
+    if (stage.kind === 'cpu') return { ...hostRoom(load, sums), entryS }
+    // The projector lies with the first layers, the draft model with the head.
+    const extraBytes =
+      (stage === gpus[0] ? costs.projectorBytes : 0) +
+      (load.draft && stage === gpus.at(-1) ? costs.draftBytes : 0)
+    return { ...deviceRoom(load, sums, stage, extraBytes, stage === layout.stages[0]), entryS }
+  })
+}
+
+function deviceRoom(
+  load: Load,
+  sums: LayerSums,
+  stage: GpuStage,
+  extraBytes: number,
+  first: boolean,
+): Omit<StageRoom, 'entryS'> {
+  const { model, costs, fabric } = load
+  const count = stage.devices.length
+  const room = (output: boolean) =>
+    Math.min(
+      ...stage.devices.map((device, at) => roomOn(load, device, count, output) - (at === 0 ? extraBytes : 0)),
+    )
+  const share = 1 / count
+  const kvShare = cacheShare(model, count)
+  const embedding = first && embedsOnDevice(model) ? costs.host.weightsBytes : 0
+  const bytes = itemSums(
+    costs,
+    (layer) => {
+      const { weightsBytes, expertBytes, kvCacheBytes } = at(costs, layer)
+      const held = weightsBytes - (layer < load.hostExperts ? expertBytes : 0)
+      return held * share + kvCacheBytes * kvShare + (layer === 0 ? embedding * share : 0)
+    },
+    costs.output.weightsBytes * share,
+  )
+  const slowest = stage.devices
+    .map(ratesOf)
+    .reduce((a, b) => (a.memoryBytesPerS <= b.memoryBytesPerS ? a : b))
+  const wire = slowestWire(fabric, stage.devices)
+  const reduceS = wire ? 2 * allReduceS(wire, count, model.shape.embeddingLength * activationBytes) : 0
+  const seconds = layerSeconds(load, sums, slowest, share, reduceS)
+  return { roomBytes: room(false), roomWithHeadBytes: room(true), bytes, seconds }
+}
+
+/** Of a device, what is left for layers: less buffers as for all layers, which are never smaller than for some. */
+function roomOn(load: Load, device: PlanDevice, tensorSize: number, output: boolean): number {
+  const { layout, costs } = load
+  const role = {
+    backend: device.backend,
+    layers: [0, costs.layers.length] as const,
+    output,
+    tensorSize,
+    devices: devicesOf(layout).length,
+  }
+  const usable = usableFor(layout.engine, device)
+  const held = costs.computeBytes(role) + costs.overheadBytes(role)
+  if (!device.unifiedMemory) return usable - held
+  const node = layout.stages.find((stage) => stage.node.id === device.node)?.node ?? layout.node
+  const host = node.id === layout.node.id ? hostBytes(load) : 0
+  return Math.min(usable, node.usableBytes - host) - held
+}
+
+/** What the host's memory holds whatever its CPU computes. */
+export function hostBytes({ model, costs, hostExperts }: Load): number {
+  const { host } = costs
+  const own = embedsOnDevice(model) ? host.totalBytes - host.weightsBytes : host.totalBytes
+  return own + between(layerSumsOf(costs).expertBytes, 0, hostExperts)
+}
+
+function hostRoom(load: Load, sums: LayerSums): Omit<StageRoom, 'entryS'> {
+  const { layout, costs } = load
+  const { node } = layout
+  const shared = devicesOf(layout).filter((device) => device.unifiedMemory && device.node === node.id)
+  const taken = shared.reduce((sum, device) => sum + device.usableBytes, 0)
+  const role = (output: boolean) => ({
+    backend: 'cpu' as const,
+    layers: [0, costs.layers.length] as const,
+    output,
+    tensorSize: 1,
+    devices: devicesOf(layout).length + 1,
+  })
+  const room = (output: boolean) =>
+    node.usableBytes -
+    taken -
+    hostBytes(load) -
+    costs.computeBytes(role(output)) -
+    costs.overheadBytes(role(output))
+  const bytes = itemSums(
+    costs,
+    (layer) => {
+      const { weightsBytes, expertBytes, kvCacheBytes } = at(costs, layer)
+      return weightsBytes - (layer < load.hostExperts ? expertBytes : 0) + kvCacheBytes
+    },
+    costs.output.weightsBytes,
+  )
+  const rates = hostRatesOf(node)
+  const seconds = layerSeconds({ ...load, hostExperts: 0 }, sums, rates, 1, 0)
+  return { roomBytes: room(false), roomWithHeadBytes: room(true), bytes, seconds }
+}
+
+/** A decoding step of one stream, item by item. */
+function layerSeconds(
+  load: Load,
+  sums: LayerSums,
+  rates: Rates,
+  share: number,
+  reduceS: number,
+): Float64Array {
+  const { costs, layout } = load
+  const host = hostRatesOf(layout.node)
+  const reads = sums.expertReads(1)
+  const hostS = 2 * hostLink.latencyS + host.layerOverheadS
+  const head = costs.output
+  return itemSums(
+    costs,
+    (layer) => {
+      const { weightsBytes, expertBytes, flopsPerToken } = at(costs, layer)
+      const experts = between(reads, layer, layer + 1)
+      const away = layer < load.hostExperts && expertBytes > 0
+      const read = weightsBytes - expertBytes + (away ? 0 : experts)
+      const ownS = Math.max((read * share) / rates.memoryBytesPerS, (flopsPerToken * share) / rates.flopsPerS)
+      return ownS + rates.layerOverheadS + reduceS + (away ? hostS + experts / host.memoryBytesPerS : 0)
+    },
+    Math.max(head.weightsBytes / rates.memoryBytesPerS, head.flopsPerToken / rates.flopsPerS) * share,
+  )
+}
+
+function entryOf(fabric: Fabric, from: LayoutStage, to: LayoutStage, bytes: number): number {
+  if (from.node.id !== to.node.id) {
+    const wire = fabric.betweenNodes(from.node.id, to.node.id)
+    // A worker is waited for besides: a round trip for the graph and one for its end.
+    return handOverS(wire, bytes) + 4 * wire.latencyS
+  }
+  if (from.kind === 'cpu' || to.kind === 'cpu') return hostLink.latencyS + bytes / hostLink.bytesPerS
+  const last = from.devices.at(-1) ?? from.devices[0]
+  return handOverS(fabric.between(last, to.devices[0]), bytes)
+}
+
+const nothing = {
+  weightsBytes: 0,
+  expertBytes: 0,
+  kvCacheBytes: 0,
+  activeWeightsBytes: 0,
+  kvReadBytes: 0,
+  flopsPerToken: 0,
+}
+
+function at(costs: ModelCosts, layer: number) {
+  return costs.layers[layer] ?? nothing
+}
+
+/** Running sum over the layers and the head. */
+function itemSums(costs: ModelCosts, ofLayer: (layer: number) => number, ofHead: number): Float64Array {
+  const layers = costs.layers.length
+  const sums = new Float64Array(layers + 2)
+  for (let layer = 0; layer < layers; layer++) sums[layer + 1] = (sums[layer] ?? 0) + ofLayer(layer)
+  sums[layers + 1] = (sums[layers] ?? 0) + ofHead
+  return sums
+}

@@ -1,0 +1,178 @@
+import type { EngineName } from '../../engines/index.ts'
+import type { PlanDevice } from '../contract.ts'
+import { slowestWire } from '../speed/index.ts'
+import { abilitiesOf, enginesOf, runsOn, usableFor } from './engine-rules.ts'
+import { type Candidate, fitLayout, isRoomy, type Search } from './fit-layout.ts'
+import { allowedKinds, describeLayout, divisionAsked, type Found, sizesMatch } from './found.ts'
+import { byKind, chain, groupsOf } from './groups.ts'
+import { hostLayouts } from './host-layouts.ts'
+import { gpuStage, type Layout } from './layout.ts'
+import { leastBytes, oneVendor, tooSmall, usableBytes, withinWatts } from './limits.ts'
+import type { NodeView } from './survey.ts'
+import { tensorObstacle } from './tensor-rules.ts'
+import { gibibytes, listDevices } from './texts.ts'
+
+/** Of many groups that could hold the model these are worked out: the ones with most memory rate, and the smallest. */
+const mostGroupsTried = 40
+
+/** All that a node alone can do for the model: one device, several, and its CPU. */
+export function searchNode(search: Search, view: NodeView): Found {
+  const found: Found = { candidates: [], rejected: [] }
+  for (const engine of enginesOf(search.model, view.node, search.wishes)) {
+    const devices = view.devices.filter((device) => runsOn(engine, device, search.model))
+    const small = singles(search, view, engine, devices, found)
+    const divided = divisionAsked(search.wishes) ? devices : small
+    groups(search, view, engine, divided, found)
+    for (const layout of hostLayouts(search, view, engine, divided)) add(search, found, layout)
+    // What the preferred engine can do need not be tried with another.
+    if (found.candidates.length > 0) break
+  }
+  return found
+}
+
+export function add(search: Search, found: Found, layout: Layout): Candidate | undefined {
+  const candidate = fitLayout(search, layout)
+  if (!candidate || !sizesMatch(candidate.instance, search.wishes)) return undefined
+  found.candidates.push(candidate)
+  return candidate
+}
+
+/** One device of each kind. Returned are the devices that do not hold the model alone: those may be joined. */
+function singles(
+  search: Search,
+  view: NodeView,
+  engine: EngineName,
+  devices: readonly PlanDevice[],
+  found: Found,
+): PlanDevice[] {
+  const wanted = allowedKinds(search.wishes).has('single')
+  const small: PlanDevice[] = []
+  for (const kind of byKind(devices)) {
+    const [device] = kind
+    if (!device) continue
+    const { node } = view
+    const stages = [gpuStage(node, [device])]
+    const layout: Layout = { kind: 'single', engine, node, stages, hostExperts: false, maySkip: false }
+    const candidate = withinWatts(search, [device]) ? fitLayout(search, layout) : undefined
+    if (!candidate || !isRoomy(search, candidate)) small.push(...kind)
+    if (candidate && wanted) found.candidates.push(candidate)
+    if (!candidate && wanted)
+      found.rejected.push({ what: describeLayout(layout), reason: tooSmall(search, engine, [device]) })
+  }
+  return small
+}
+
+function groups(
+  search: Search,
+  view: NodeView,
+  engine: EngineName,
+  devices: readonly PlanDevice[],
+  found: Found,
+): void {
+  const { wishes, world } = search
+  const kinds = allowedKinds(wishes)
+  const ability = abilitiesOf(engine)
+  if (ability.mostDevices < 2 || (!kinds.has('tensor') && !kinds.has('pipeline') && !kinds.has('hybrid')))
+    return
+  const least = leastBytes(search)
+  const all = groupsOf(devices, world.fabric, ability.mostDevices)
+    .filter((group) => wishes.crossVendor !== false || oneVendor(group))
+    .filter((group) => ability.mixedBackends || new Set(group.map(({ backend }) => backend)).size === 1)
+    .filter((group) => withinWatts(search, group))
+  const large = all.filter((group) => usableBytes(engine, group) >= least)
+  if (large.length === 0 && devices.length > 1) {
+    const what = `divided over ${listDevices(devices)} of ${view.node.id}`
+    found.rejected.push({
+      what,
+      reason: all.length > 0 ? tooSmall(search, engine, devices) : 'devices that do not go together',
+    })
+  }
+  for (const group of likeliest(large)) {
+    if (kinds.has('tensor')) tensor(search, view, engine, group, found)
+    if (kinds.has('pipeline')) pipeline(search, view, engine, group, found)
+    if (kinds.has('hybrid') && ability.both) both(search, view, engine, group, found)
+  }
+}
+
+/** The smallest groups first, and of one size those that read fastest. */
+function likeliest(all: readonly PlanDevice[][]): PlanDevice[][] {
+  if (all.length <= mostGroupsTried) return [...all]
+  const rates = new Map(
+    all.map((group) => [group, sum(group, (device) => device.memoryBytesPerS) / group.length]),
+  )
+  const fastest = [...all].sort((a, b) => (rates.get(b) ?? 0) - (rates.get(a) ?? 0))
+  return [...new Set([...all.slice(0, mostGroupsTried / 2), ...fastest.slice(0, mostGroupsTried / 2)])]
+}
+
+function sum(devices: readonly PlanDevice[], of: (device: PlanDevice) => number): number {
+  return devices.reduce((total, device) => total + of(device), 0)
+}
+
+function tensor(
+  search: Search,
+  view: NodeView,
+  engine: EngineName,
+  group: readonly PlanDevice[],
+  found: Found,
+) {
+  const { model, wishes, world } = search
+  const { node } = view
+  const stages = [gpuStage(node, group)]
+  const layout: Layout = { kind: 'tensor', engine, node, stages, hostExperts: false, maySkip: false }
+  const wire = slowestWire(world.fabric, group)
+  const far = wire && !wire.peerAccess && !divisionAsked(wishes)
+  const obstacle =
+    tensorObstacle(model, engine, group, wishes) ??
+    (far
+      ? `no bridge and no peer access between all of them (${wire.class}): each layer would wait for the host twice`
+      : undefined)
+  if (obstacle !== undefined) found.rejected.push({ what: describeLayout(layout), reason: obstacle })
+  else if (!add(search, found, layout)) {
+    found.rejected.push({ what: describeLayout(layout), reason: noRoomEach(search, engine, group) })
+  }
+}
+
+function noRoomEach(search: Search, engine: EngineName, group: readonly PlanDevice[]): string {
+  const least = Math.min(...group.map((device) => usableFor(engine, device)))
+  const each = leastBytes(search) / group.length
+  return `equal shares of ${gibibytes(each)} and buffers do not fit into ${gibibytes(least)}`
+}
+
+function pipeline(
+  search: Search,
+  view: NodeView,
+  engine: EngineName,
+  group: readonly PlanDevice[],
+  found: Found,
+) {
+  const { node } = view
+  const stages = group.map((device) => gpuStage(node, [device]))
+  add(search, found, { kind: 'pipeline', engine, node, stages, hostExperts: false, maySkip: false })
+}
+
+/** Tensors within near devices, and stages of such: 8 as 4 x 2. */
+function both(
+  search: Search,
+  view: NodeView,
+  engine: EngineName,
+  group: readonly PlanDevice[],
+  found: Found,
+) {
+  const { node } = view
+  const ordered = chain(group, search.world.fabric)
+  for (let size = 2; size <= group.length / 2; size++) {
+    if (
+      group.length % size !== 0 ||
+      tensorObstacle(search.model, engine, group.slice(0, size), search.wishes)
+    )
+      continue
+    const stages = Array.from({ length: group.length / size }, (_, at) =>
+      gpuStage(node, ordered.slice(at * size, (at + 1) * size)),
+    )
+    const near = stages.every((stage) => {
+      const wire = stage.kind === 'gpu' ? slowestWire(search.world.fabric, stage.devices) : undefined
+      return wire?.peerAccess || divisionAsked(search.wishes)
+    })
+    if (near) add(search, found, { kind: 'hybrid', engine, node, stages, hostExperts: false, maySkip: false })
+  }
+}

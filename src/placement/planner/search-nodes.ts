@@ -1,0 +1,132 @@
+import type { PlanDevice } from '../contract.ts'
+import { handOverS } from '../speed/index.ts'
+import { abilitiesOf, enginesOf, mostLlamaDevices, runsOn } from './engine-rules.ts'
+import type { Search } from './fit-layout.ts'
+import { allowedKinds, describeLayout, type Found } from './found.ts'
+import { chain } from './groups.ts'
+import { gpuStage, type Layout, type LayoutStage } from './layout.ts'
+import { leastBytes, oneVendor, tooSmall, usableBytes, withinWatts } from './limits.ts'
+import { searchEqualNodes } from './search-equal-nodes.ts'
+import { add } from './search-node.ts'
+import type { NodeView } from './survey.ts'
+
+/** Nodes besides the main one: each costs round trips in every step. */
+const mostWorkers = 8
+/** Main nodes that are tried: the ones with most memory on devices, of those alike a few, as their links may differ. */
+const mostMains = 12
+const mostMainsAlike = 3
+/** What a step of a large model hands over, to put nodes in order of nearness. */
+const usualBytes = 65_536
+/** Groups that hold the model, after which larger ones are not tried but for all workers together. */
+const enoughGroups = 2
+
+/** A node with those of its devices that may be joined with others. */
+interface Share {
+  view: NodeView
+  devices: readonly PlanDevice[]
+}
+
+/**
+ * Several nodes for one instance: llama.cpp with RPC workers around a main node, and engines that reach other nodes by
+ * themselves. `joinable` says which devices do not hold the model alone.
+ */
+export function searchNodes(
+  search: Search,
+  views: readonly NodeView[],
+  joinable: (view: NodeView) => readonly PlanDevice[],
+): Found {
+  const found: Found = { candidates: [], rejected: [] }
+  if (search.wishes.acrossNodes === false || views.length < 2) return found
+  const kinds = allowedKinds(search.wishes)
+  const shares = views
+    .map((view) => ({ view, devices: joinable(view) }))
+    .filter(({ devices }) => devices.length > 0)
+  if (kinds.has('pipeline')) searchWorkers(search, shares, views, found)
+  if (kinds.has('hybrid') || kinds.has('pipeline')) searchEqualNodes(search, shares, found)
+  return found
+}
+
+function searchWorkers(
+  search: Search,
+  shares: readonly Share[],
+  views: readonly NodeView[],
+  found: Found,
+): void {
+  const byNode = new Map(shares.map((share) => [share.view.node.id, share]))
+  const workers = shares.filter(({ view }) => view.node.rpc)
+  const mains = views
+    .filter((view) => enginesOf(search.model, view.node, search.wishes).includes('llama.cpp'))
+    .map((view) => byNode.get(view.node.id) ?? { view, devices: [] })
+    .filter(({ devices }) => devices.length > 0)
+    .sort(bySize)
+  const alike = new Map<string, number>()
+  const tried = new Set<string>()
+  for (const main of mains) {
+    const before = alike.get(main.view.signature) ?? 0
+    if (before >= mostMainsAlike) continue
+    alike.set(main.view.signature, before + 1)
+    const others = nearest(search, main, workers)
+    const key = [main, ...others].map(({ view }) => view.signature).join('\n')
+    if (others.length === 0 || tried.has(key)) continue
+    tried.add(key)
+    if (tried.size > mostMains) break
+    aroundMain(search, main, others, found)
+  }
+}
+
+const usable = ({ devices }: Share) => devices.reduce((sum, device) => sum + device.usableBytes, 0)
+const bandwidth = ({ devices }: Share) => devices.reduce((sum, device) => sum + device.memoryBytesPerS, 0)
+
+function bySize(a: Share, b: Share): number {
+  return usable(b) - usable(a) || bandwidth(b) - bandwidth(a) || (a.view.node.id < b.view.node.id ? -1 : 1)
+}
+
+/** By the way to the main node, then by size. */
+function nearest({ world }: Search, main: Share, workers: readonly Share[]): Share[] {
+  const distance = ({ view }: Share) =>
+    handOverS(world.fabric.betweenNodes(main.view.node.id, view.node.id), usualBytes)
+  return workers
+    .filter(({ view }) => view.node.id !== main.view.node.id)
+    .map((share) => ({ share, distanceS: distance(share) }))
+    .sort((a, b) => a.distanceS - b.distanceS || bySize(a.share, b.share))
+    .slice(0, mostWorkers)
+    .map(({ share }) => share)
+}
+
+function aroundMain(search: Search, main: Share, others: readonly Share[], found: Found): void {
+  const { model, wishes } = search
+  const least = leastBytes(search)
+  let holding = 0
+  for (let count = 1; count <= others.length; count++) {
+    if (holding >= enoughGroups && count < others.length) continue
+    const layout = layoutOf(search, main, others.slice(0, count), false)
+    const devices = layout.stages.flatMap((stage) => (stage.kind === 'gpu' ? stage.devices : []))
+    if (!devices.every((device) => runsOn('llama.cpp', device, model))) continue
+    if (wishes.crossVendor === false && !oneVendor(devices)) continue
+    if (!withinWatts(search, devices)) continue
+    if (usableBytes('llama.cpp', devices) >= least && add(search, found, layout)) holding++
+    else if (count === others.length && holding === 0) {
+      found.rejected.push({ what: describeLayout(layout), reason: tooSmall(search, 'llama.cpp', devices) })
+      if (wishes.cpuOffload !== false && main.view.hostAllowed) {
+        add(search, found, layoutOf(search, main, others, true))
+      }
+    }
+  }
+}
+
+/** RPC workers come first in llama.cpp's order of devices; the CPU's layers before all. */
+function layoutOf({ world }: Search, main: Share, workers: readonly Share[], host: boolean): Layout {
+  const { node } = main.view
+  const { mostDevices } = abilitiesOf('llama.cpp')
+  const own = chain(main.devices, world.fabric)
+  const room = Math.max(0, mostDevices - own.length - (host ? 1 : 0))
+  const remote = workers
+    .flatMap(({ view, devices }) => chain(devices, world.fabric).map((device) => ({ view, device })))
+    .slice(0, room)
+  const stages: LayoutStage[] = [
+    ...(host ? [{ kind: 'cpu' as const, node }] : []),
+    ...remote.map(({ view, device }) => gpuStage(view.node, [device])),
+    ...own.slice(0, mostLlamaDevices - (host ? 1 : 0)).map((device) => gpuStage(node, [device])),
+  ]
+  return { kind: 'pipeline', engine: 'llama.cpp', node, stages, hostExperts: false, maySkip: true }
+}

@@ -1,0 +1,149 @@
+import type { Inventory, PlanDevice, PlanNode, PlanWishes } from '../contract.ts'
+import { type Fabric, fabricOf } from '../speed/index.ts'
+
+/** A node with those of its devices that may be taken. */
+export interface NodeView {
+  node: PlanNode
+  /** By id. */
+  devices: readonly PlanDevice[]
+  /** The CPU may compute: it is not excluded by pins. */
+  hostAllowed: boolean
+  /** The same for nodes that differ in names only, so that one of them is searched for all. */
+  signature: string
+}
+
+/** What there is to plan with, in an order of its own: the order of the input means nothing. */
+export interface World {
+  inventory: Inventory
+  fabric: Fabric
+  nodes: readonly NodeView[]
+  /** 1 as a rule; more for what is preferred, less for what is shunned or degraded. */
+  weightOf(device: PlanDevice): number
+}
+
+/** A preferred device counts as if it were so much faster, */
+const preferred = 2
+/** and a shunned or degraded one as so much slower: enough that only need brings it in. */
+const shunned = 1 / 16
+
+const byId = (a: { id: string }, b: { id: string }) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
+
+/** Leaves of an inventory what the wishes allow, sorted. */
+export function survey(inventory: Inventory, wishes: PlanWishes): World {
+  const { pins, avoid = [], prefer = [], shun = [], reserveBytes = 0 } = wishes
+  const nodes = inventory.nodes.filter((node) => !avoid.includes(node.id)).sort(byId)
+  const kept = new Set(nodes.map((node) => node.id))
+  const devices = inventory.devices
+    .filter((device) => kept.has(device.node))
+    .filter((device) => !matches(device, avoid) && (pins === undefined || matches(device, pins)))
+    .map((device) => ({ ...device, usableBytes: Math.max(0, device.usableBytes - reserveBytes) }))
+    .sort(byId)
+  const allowed: Inventory = { nodes, devices, links: inventory.links }
+  const fabric = fabricOf(allowed)
+  const weightOf = (device: PlanDevice) =>
+    (matches(device, prefer) ? preferred : 1) * (device.degraded || matches(device, shun) ? shunned : 1)
+  const views = nodes.map((node) => {
+    const own = devices.filter((device) => device.node === node.id)
+    const pinned = pins === undefined || pins.includes(node.id) || own.length > 0
+    return viewOf(node, own, pinned, fabric, weightOf)
+  })
+  return { inventory: allowed, fabric, nodes: views, weightOf }
+}
+
+/** A node without some of its devices and of its memory. */
+export function viewWithout(
+  view: NodeView,
+  used: ReadonlySet<string>,
+  hostBytes: number,
+  { fabric, weightOf }: World,
+): NodeView {
+  const node = { ...view.node, usableBytes: Math.max(0, view.node.usableBytes - hostBytes) }
+  const devices = view.devices.filter((device) => !used.has(device.id))
+  return viewOf(node, devices, view.hostAllowed, fabric, weightOf)
+}
+
+function viewOf(
+  node: PlanNode,
+  devices: readonly PlanDevice[],
+  hostAllowed: boolean,
+  fabric: Fabric,
+  weightOf: (device: PlanDevice) => number,
+): NodeView {
+  let signature: string | undefined
+  return {
+    node,
+    devices,
+    hostAllowed,
+    get signature() {
+      signature ??= signatureOf(node, devices, hostAllowed, fabric, weightOf)
+      return signature
+    },
+  }
+}
+
+function signatureOf(
+  node: PlanNode,
+  devices: readonly PlanDevice[],
+  hostAllowed: boolean,
+  fabric: Fabric,
+  weightOf: (device: PlanDevice) => number,
+): string {
+  const own = devices.map((device) => `${classOf(device)} ${device.numaNode ?? ''} ${weightOf(device)}`)
+  const links: string[] = []
+  devices.forEach((a, at) => {
+    for (const b of devices.slice(at + 1)) {
+      const wire = fabric.between(a, b)
+      links.push(`${wire.class}${wire.bytesPerS}/${wire.latencyS}${wire.peerAccess}`)
+    }
+  })
+  const { usableBytes, memoryBytesPerS, flopsPerS, engines, rpc } = node
+  const host = [usableBytes, memoryBytesPerS, flopsPerS, engines.join('+'), rpc, hostAllowed].join(' ')
+  return [host, ...own, ...links].join('|')
+}
+
+/** The same for devices that serve alike. */
+export function classOf(device: PlanDevice): string {
+  return [
+    device.name,
+    device.vendor,
+    device.backend,
+    device.totalBytes,
+    device.usableBytes,
+    device.memoryBytesPerS,
+    device.flopsPerS,
+    device.measured ?? false,
+    device.unifiedMemory ?? false,
+    device.computeCapability ?? '',
+    device.watts ?? '',
+    device.degraded ?? false,
+  ].join(' ')
+}
+
+/** Whether a list names the device: by id, by its node, or by a label (`vendor=amd`, `room=lab`). */
+function matches(device: PlanDevice, names: readonly string[]): boolean {
+  return names.some((name) => {
+    if (name === device.id || name === device.node) return true
+    const [key, value] = splitLabel(name)
+    return value !== undefined && labelOf(device, key) === value
+  })
+}
+
+function splitLabel(text: string): [string, string | undefined] {
+  const at = text.indexOf('=')
+  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)]
+}
+
+function labelOf(device: PlanDevice, key: string): string | undefined {
+  switch (key) {
+    case 'vendor':
+      return device.vendor
+    case 'backend':
+      return device.backend
+    case 'node':
+      return device.node
+    case 'name':
+      return device.name
+    default:
+      return device.labels?.[key]
+  }
+}

@@ -1,0 +1,15 @@
+export { between, type LayerSums, layerSumsOf } from './layer-sums.ts'
+export {
+  allReduceS,
+  type Fabric,
+  fabricOf,
+  handOverS,
+  hostLink,
+  linkDefaults,
+  rdmaBytesPerS,
+  rdmaLatencyS,
+  slowestWire,
+  type Wire,
+} from './links.ts'
+export { hostRatesOf, type Rates, ratesOf } from './rates.ts'
+export { speedOf } from './speed.ts'

@@ -1,3 +1,5 @@
 export { type Clock, systemClock } from './clock.ts'
 export { formatCpuList, parseCpuList } from './cpu-list.ts'
 export { randomHex, randomId } from './ids.ts'
+export { quantile, type Spread, spreadOf } from './spread.ts'
+export { fitText, graphemesOf, graphemeWidth, headOf, textWidth } from './text-width.ts'

@@ -1,3 +1,3 @@
 export { factsOf } from './facts.ts'
 export { nvlinkGbPerSecond } from './nvlink.ts'
-export { specTable } from './table.ts'
+export { type GpuSpec, specTable } from './table.ts'

@@ -1,0 +1,88 @@
+import { Command, InvalidArgumentError, Option } from 'commander'
+import type { PlanRequestBody } from '../placement/index.ts'
+
+/** Kept as text: the planner is loaded when the command runs. */
+const strategies = ['single', 'data', 'tensor', 'pipeline', 'hybrid']
+const engines = ['llama.cpp', 'embedded', 'ollama', 'vllm', 'sglang', 'exllama']
+
+export interface PlanFlags {
+  gpus?: string
+  inventory?: string
+  strategy?: PlanRequestBody['strategy']
+  ctx?: number
+  slots?: number
+  kvCacheType?: PlanRequestBody['kv_cache_type']
+  replicas?: number
+  tensorSize?: number
+  pipelineSize?: number
+  pin?: string[]
+  avoid?: string[]
+  objective?: PlanRequestBody['objective']
+  maxWatts?: number
+  reserve?: string
+  engine?: NonNullable<PlanRequestBody['engines']>[number]
+  offload: boolean
+  json?: boolean
+}
+
+export function planCommand(): Command {
+  return new Command('plan')
+    .argument('<MODEL>', 'a model of the store, a GGUF file, a Hugging Face folder, or a well-known name')
+    .description('How a model would lie on GPUs, these or others: layout, speed, command lines, and why')
+    .option('--gpus <list>', 'plan for these machines, such as "2x4090,cpu:64" or "8x3090 / 8x3090 @10gbe"')
+    .addOption(
+      new Option('--inventory <file>', 'plan for the machines of a file (YAML, JSON)').conflicts('gpus'),
+    )
+    .addOption(new Option('--strategy <name>', 'how to use several devices').choices(strategies))
+    .option('--ctx <tokens>', 'context of each slot', whole)
+    .option('--slots <number>', 'requests at once', whole)
+    .option('--kv-cache-type <type>', 'f16, q8_0, q4_0, ...')
+    .option('--replicas <number>', 'copies', whole)
+    .option('--tensor-size <number>', 'devices that share each layer', whole)
+    .option('--pipeline-size <number>', 'stages that follow each other', whole)
+    .option('--pin <name...>', 'only these devices, nodes or labels, such as gpu0, node1, vendor=amd')
+    .option('--avoid <name...>', 'not these')
+    .addOption(
+      new Option('--objective <name>', 'what is to be best: one stream, or all together').choices([
+        'latency',
+        'throughput',
+      ]),
+    )
+    .option('--max-watts <watts>', 'all devices of the plan together', positive)
+    .option('--reserve <size>', 'kept free on each device, such as 1GiB')
+    .addOption(new Option('--engine <name>', 'what runs it').choices(engines))
+    .option('--no-offload', 'nothing on the CPU or in host memory')
+    .option('--json', 'Print as JSON')
+    .action(plan)
+}
+
+async function plan(model: string, flags: PlanFlags): Promise<void> {
+  const [{ reportFor }, { planText, refusalText }] = await Promise.all([
+    import('./plan/report.ts'),
+    import('./plan/text.ts'),
+  ])
+  const report = await reportFor(model, flags)
+  if (!report.ok) process.exitCode = 1
+  if (flags.json) return void process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`)
+  if (!report.ok) return void process.stderr.write(refusalText(report))
+  const { columns = 80, isTTY = false } = process.stdout
+  const color = isTTY && !process.env['NO_COLOR']
+  process.stdout.write(planText(report, { width: Math.min(columns, mostColumns), color }))
+}
+
+/** Wider than this a line is hard to follow. */
+const mostColumns = 120
+
+function whole(text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1) {
+    throw new InvalidArgumentError('It has to be a whole number from 1 up.')
+  }
+  return value
+}
+
+function positive(text: string): number {
+  const value = Number(text)
+  if (!(value > 0)) throw new InvalidArgumentError('It has to be a number above 0.')
+  return value
+}

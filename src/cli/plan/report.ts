@@ -1,0 +1,112 @@
+import { readFile, stat } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { parse as parseYaml } from 'yaml'
+import { makePlan, type PlanSources, type PlanSubject } from '../../api/index.ts'
+import { readGguf } from '../../models/index.ts'
+import { createLogger, stderrDestination } from '../../observability/index.ts'
+import {
+  type PlanReport,
+  type PlanRequestBody,
+  parseInventory,
+  planModelOf,
+  readPlanRequest,
+} from '../../placement/index.ts'
+import { createPlanSources, localPlanMeans, runDirPath } from '../../server/index.ts'
+import { createClient, ServerError } from '../client.ts'
+import { messageOf } from '../errors.ts'
+import type { PlanFlags } from '../plan.ts'
+import { readSettings } from '../settings.ts'
+
+/**
+ * The plan that the command asks for: of a file by this process, of a name by the server where one runs that makes
+ * plans, else from the store. Throws in readable words.
+ */
+export async function reportFor(model: string, flags: PlanFlags): Promise<PlanReport> {
+  const body = await bodyOf(model, flags)
+  const file = await fileSubject(model)
+  if (file) return local(body, file)
+  return (await byServer(body)) ?? local(body)
+}
+
+async function bodyOf(model: string, flags: PlanFlags): Promise<PlanRequestBody> {
+  const { gpus, inventory, strategy, ctx, slots, kvCacheType, replicas, tensorSize, pipelineSize } = flags
+  const { pin, avoid, objective, maxWatts, reserve, engine, offload } = flags
+  const body: { [Key in keyof PlanRequestBody]: PlanRequestBody[Key] | undefined } = {
+    model,
+    gpus,
+    inventory: inventory === undefined ? undefined : await inventoryIn(inventory),
+    strategy,
+    context_length: ctx,
+    slots,
+    kv_cache_type: kvCacheType,
+    replicas,
+    tensor_size: tensorSize,
+    pipeline_size: pipelineSize,
+    pin,
+    avoid,
+    objective,
+    max_watts: maxWatts,
+    reserve,
+    engines: engine && [engine],
+    ...(!offload && { cpu_offload: false, expert_offload: false }),
+  }
+  return { ...Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined)), model }
+}
+
+/** The content of an inventory file, read once to tell what is wrong with which line. */
+async function inventoryIn(path: string): Promise<unknown> {
+  const text = await readFile(path, 'utf8')
+  try {
+    parseInventory(text)
+  } catch (error) {
+    throw new Error(`${path}: ${messageOf(error)}`, { cause: error })
+  }
+  return parseYaml(text)
+}
+
+/** A model that is a file here. */
+async function fileSubject(path: string): Promise<PlanSubject | undefined> {
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined
+    throw error
+  })
+  if (!found?.isFile()) return undefined
+  const name = basename(path).replace(/\.gguf$/i, '')
+  return {
+    model: planModelOf({ name, file: await readGguf(path) }),
+    files: { modelPath: path, projectorPaths: [], adapterPaths: [] },
+  }
+}
+
+/** Undefined where no server answers, or one that makes no plans: Ollama, or an older Drover. */
+async function byServer(body: PlanRequestBody): Promise<PlanReport | undefined> {
+  const client = createClient(readSettings().config.host)
+  try {
+    await client.heartbeat()
+  } catch {
+    // Nobody there, whatever the reason: the store can be read without a server.
+    return undefined
+  }
+  try {
+    return await client.post<PlanReport>('/api/plan', body)
+  } catch (error) {
+    if (error instanceof ServerError && error.status === 404 && !/^model/.test(error.message))
+      return undefined
+    throw error
+  }
+}
+
+async function local(body: PlanRequestBody, subject?: PlanSubject): Promise<PlanReport> {
+  const { config } = readSettings()
+  const level = config.logLevel === 'info' ? 'warn' : config.logLevel
+  const log = createLogger({ level, pretty: process.stderr.isTTY === true, destination: stderrDestination() })
+  const { openStore } = await import('../../models/index.ts')
+  const store = await openStore({ root: config.modelsDir, log, prunes: false })
+  const sources: PlanSources = createPlanSources(
+    config,
+    store,
+    () => localPlanMeans(config, runDirPath(), log),
+    log,
+  )
+  return makePlan(readPlanRequest(body), subject ? { ...sources, find: async () => subject } : sources)
+}

@@ -1,0 +1,5 @@
+export { backendOf, hostShare } from './devices.ts'
+export { inventoryFrom, parseInventory } from './file.ts'
+export { parseGpuList } from './gpu-list.ts'
+export { type FoundMachine, inventoryOf } from './machine.ts'
+export { type Network, parseNetwork } from './network.ts'

@@ -1,0 +1,1 @@
+export { drawPlan, type PictureOptions } from './draw.ts'

@@ -33,9 +33,12 @@ const vulkanPackage = 'libggml0-backend-vulkan'
  * the machine already uses), so nothing of the system is changed and no root is needed, and apt itself verifies
  * signature and checksums.
  *
- * `vulkan` absent takes the Vulkan back-end where the machine has a GPU.
+ * `vulkan` absent takes the Vulkan back-end where the machine has a GPU. `extraPackages` are unpacked beside it all (a
+ * software Vulkan driver, for machines without a GPU).
  */
-export function debianSource(options: { vulkan?: boolean } = {}): EngineSource {
+export function debianSource(
+  options: { vulkan?: boolean; extraPackages?: readonly string[] } = {},
+): EngineSource {
   return {
     name: 'Debian packages',
     obtain: async (target, context) => {
@@ -44,13 +47,14 @@ export function debianSource(options: { vulkan?: boolean } = {}): EngineSource {
       }
       const { archive, suites } = await findArchive()
       const vulkan = options.vulkan ?? (await hasGpuDevice())
+      const more = [...(vulkan ? [vulkanPackage] : []), ...(options.extraPackages ?? [])]
       const failures: string[] = []
       for (const suite of suites) {
         // In the system's temporary folder, open to read: apt downloads as a user of its own when run by root.
         const aptDir = await mkdtemp(join(tmpdir(), 'drover-apt-'))
         try {
           await chmod(aptDir, 0o755)
-          await obtainFromSuite(target, aptDir, archive, suite, vulkan, context)
+          await obtainFromSuite(target, aptDir, archive, suite, more, context)
           return
         } catch (error) {
           context.signal?.throwIfAborted()
@@ -69,7 +73,7 @@ async function obtainFromSuite(
   aptDir: string,
   archive: AptArchive,
   suite: string,
-  vulkan: boolean,
+  more: readonly string[],
   context: ObtainContext,
 ): Promise<void> {
   const { signal, onProgress } = context
@@ -79,7 +83,7 @@ async function obtainFromSuite(
     signal,
     timeoutMs: indexTimeoutMs,
   })
-  const packages = await choosePackages(config, vulkan, context)
+  const packages = await choosePackages(config, more, context)
 
   onProgress({ phase: 'download', message: `downloading ${packages.join(', ')}`, percent: 0 })
   await run(
@@ -136,8 +140,12 @@ Acquire::Languages "none";
   return config
 }
 
-async function choosePackages(config: string, vulkan: boolean, { signal }: ObtainContext): Promise<string[]> {
-  const wanted = [...serverPackages, ...companionPackages, ...(vulkan ? [vulkanPackage] : [])]
+async function choosePackages(
+  config: string,
+  more: readonly string[],
+  { signal }: ObtainContext,
+): Promise<string[]> {
+  const wanted = [...serverPackages, ...companionPackages, ...more]
   const names = await run('apt-cache', ['-c', config, 'pkgnames'], { signal, timeoutMs: 60_000 })
   const known = new Set(names.split('\n'))
   const server = serverPackages.find((name) => known.has(name))

@@ -126,6 +126,9 @@ interface Timings {
   prompt_ms: number
   predicted_n: number
   predicted_ms: number
+  /** Only where something guessed ahead. */
+  draft_n?: number
+  draft_n_accepted?: number
 }
 
 function toUsage(timings: Partial<Timings> = {}): Usage {
@@ -136,6 +139,10 @@ function toUsage(timings: Partial<Timings> = {}): Usage {
     outputTokens: timings.predicted_n ?? 0,
     promptMs: timings.prompt_ms ?? 0,
     outputMs: timings.predicted_ms ?? 0,
+    ...(timings.draft_n !== undefined && {
+      draftTokens: timings.draft_n,
+      draftAcceptedTokens: timings.draft_n_accepted ?? 0,
+    }),
   }
 }
 

@@ -1,28 +1,45 @@
 import { mkdir } from 'node:fs/promises'
 import { DroverError } from '../../inference/index.ts'
-import type { Engine, EngineProbe } from '../contract.ts'
+import type { Engine, EngineProbe, InstanceSpec } from '../contract.ts'
+import { commandsOf } from './commands.ts'
 import { launchServer } from './launch.ts'
 import { findServer, type ServerFacts } from './probe.ts'
+import { readTunnelKey } from './rpc/key.ts'
+
+export { askFitParams, type SecondOpinion } from './fit-params.ts'
+export { createRpcNode, describeRpcWorker, ensureTunnelKey, type RpcNode } from './rpc/index.ts'
 
 /**
  * llama.cpp through its `llama-server`, one process an instance. `serverPath` is taken where given; else the
  * program is looked for on PATH and in `enginesDir`. Sockets and keys lie in `runDir`, in a folder an instance
- * that only this user can read.
+ * that only this user can read. With `rpcKeyFile`, which nodes that serve `drover rpc-worker` have too, instances may
+ * use the devices of those; without, only RPC workers on this machine.
  */
 export function createLlamaCppEngine(options: {
   serverPath?: string
   enginesDir: string
   runDir: string
+  rpcKeyFile?: string
   log(message: string): void
 }): Engine {
+  let known: ServerFacts | undefined
+  /** Pairs of models whose guesses cost more than they bring. */
+  const losingPairs = new Set<string>()
   let found: Promise<ServerFacts | { reason: string }> | undefined
 
   async function find(): Promise<ServerFacts | { reason: string }> {
     found ??= findServer(options)
     const facts = await found
     // What is missing now may be installed later.
-    if (!('version' in facts)) found = undefined
+    if ('version' in facts) known = facts
+    else found = undefined
     return facts
+  }
+
+  function withoutLosingDraft(spec: InstanceSpec): InstanceSpec {
+    if (!spec.draft || !losingPairs.has(pairOf(spec))) return spec
+    const { draft: _, ...plain } = spec
+    return plain
   }
 
   return {
@@ -39,7 +56,15 @@ export function createLlamaCppEngine(options: {
       const facts = await find()
       if (!('version' in facts)) throw new DroverError('engine_unavailable', facts.reason)
       await mkdir(options.runDir, { recursive: true, mode: 0o700 })
-      return launchServer(spec, facts, options, signal)
+      const { rpcKeyFile } = options
+      const rpcKey =
+        spec.rpcWorkers?.length && rpcKeyFile !== undefined ? await readTunnelKey(rpcKeyFile) : undefined
+      const onDraftLoses = () => losingPairs.add(pairOf(spec))
+      return launchServer(withoutLosingDraft(spec), facts, { ...options, rpcKey, onDraftLoses }, signal)
     },
+
+    commands: (spec) => commandsOf(withoutLosingDraft(spec), known, options),
   }
 }
+
+const pairOf = ({ modelPath, draft }: InstanceSpec) => `${modelPath}\n${draft?.modelPath}`

@@ -18,6 +18,7 @@ import { createFormatContinuation } from './format.ts'
 import { createTokenFinder } from './sampled-tokens.ts'
 import { createSessionStore } from './sessions.ts'
 import { createSlotTable, type Slot } from './slot-table.ts'
+import { createSpeculationWatch } from './speculation-watch.ts'
 import { translate } from './translate.ts'
 
 /** An aborted request whose slot the server still reports busy after this is no longer waited for. */
@@ -40,8 +41,12 @@ export interface RunningServer {
   slots: number
   /** Where the build was found able to save and restore slots, and has a folder for it. */
   sessions: { dir: string; fingerprint: string } | undefined
+  /** What it printed lately. */
+  logText(): string
   /** How the process ended, told from its exit and its log. */
   explainExit(): Promise<InstanceExit>
+  /** A draft model guesses ahead, and was found to cost more than it brings. */
+  onDraftLoses?(): void
   log(message: string): void
 }
 
@@ -51,6 +56,18 @@ export function createInstance(server: RunningServer): EngineInstance {
   const table = createSlotTable(server.slots)
   const formats = createFormatContinuation(client)
   const finder = createTokenFinder(client, spec.modelPath)
+  const speculation =
+    spec.draft &&
+    createSpeculationWatch({
+      client,
+      queue,
+      modelName: spec.modelName,
+      log: server.logText,
+      onLoses: (reason) => {
+        server.log(`instance ${spec.id}: ${reason}; the next instance goes without`)
+        server.onDraftLoses?.()
+      },
+    })
   let closing: Promise<void> | undefined
   let killed: string | undefined
   let hurry: (() => void) | undefined
@@ -130,17 +147,25 @@ export function createInstance(server: RunningServer): EngineInstance {
     signal.addEventListener('abort', onAbort)
     let busy = false
     let answer: string | undefined
+    const run = speculation?.begun()
     try {
       signal.throwIfAborted()
       slot = table.take(await contentOf(request))
       const body = { ...completionBody(request, server.model), ...(server.slots > 1 && { id_slot: slot.id }) }
       busy = true
+      run?.sent(body)
       stream = client.stream('/completion', await formats.bodyOf(request, body, signal))
       signal.throwIfAborted()
       for await (const event of translate(client, finder, stream, request, signal)) {
         answer ??= ''
-        if (event.type === 'token') answer += event.text
-        if (event.type === 'done') busy = false
+        if (event.type === 'token') {
+          answer += event.text
+          run?.tokens(event.tokens)
+        }
+        if (event.type === 'done') {
+          busy = false
+          run?.answered(event.usage)
+        }
         yield event
       }
     } catch (error) {
@@ -157,6 +182,7 @@ export function createInstance(server: RunningServer): EngineInstance {
       if (answer === undefined) slot?.putBack()
       else slot?.release(answer)
       queue.release()
+      run?.ended()
     }
   }
 
@@ -200,6 +226,7 @@ export function createInstance(server: RunningServer): EngineInstance {
     contextLength: server.contextLength,
     memory: server.memory,
     exited,
+    ...(speculation && { speculation: speculation.figures, outdated: speculation.loses }),
     ...(server.sessions && {
       sessions: createSessionStore({ ...server.sessions, client, queue, table, contentOf }),
     }),

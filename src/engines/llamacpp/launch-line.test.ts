@@ -28,6 +28,8 @@ const oldServer: ServerFacts = {
   gpuLayersTakesAuto: false,
   adaptersByComma: false,
   unixSockets: false,
+  splitsTensors: false,
+  draftTypeNamed: false,
   apiKeyFromEnvironment: false,
 }
 const newServer: ServerFacts = {
@@ -107,5 +109,122 @@ describe('the launch line', () => {
     expect(line(oldServer, { adapterPaths })).toContain('--lora /a.gguf --lora /b,c.gguf')
     expect(line(newServer, { projectorPaths: ['/p.gguf'] })).toContain('--mmproj /p.gguf')
     expect(() => line(newServer, { projectorPaths: ['/p', '/q'] })).toThrow('takes one projector, m has 2')
+  })
+
+  const splitServer = {
+    ...newServer,
+    splitsTensors: true,
+    flags: new Set([
+      ...newServer.flags,
+      ...'--split-mode --tensor-split --rpc --n-cpu-moe --override-tensor'.split(' '),
+    ]),
+    devices: [gpu],
+  }
+  const layers = { mode: 'layer', devices: ['CUDA0', 'CUDA1'], weights: [20, 13] } as const
+
+  it('divides layers over devices in their order, with as many offloaded as are divided', () => {
+    expect(line(splitServer, { split: layers })).toContain(
+      '--n-gpu-layers 33 --device CUDA0,CUDA1 --split-mode layer --tensor-split 20,13 --fit off',
+    )
+    expect(line(splitServer, { split: layers, gpuLayers: 10 })).toContain(
+      '--n-gpu-layers 10 --device CUDA0,CUDA1',
+    )
+  })
+
+  it('puts a model on one device, and rows on several, counted from the first', () => {
+    const none = { mode: 'none', devices: ['CUDA1'], weights: [33] } as const
+    expect(line(splitServer, { split: none })).toContain(
+      '--n-gpu-layers 999 --device CUDA1 --split-mode none --main-gpu 0 --fit off',
+    )
+    const row = { ...layers, mode: 'row', weights: [3, 2] } as const
+    expect(line(splitServer, { split: row })).toContain('--split-mode row --tensor-split 3,2 --main-gpu 0')
+    const tensor = { ...layers, mode: 'tensor', weights: [1, 1] } as const
+    expect(line(splitServer, { split: tensor })).toContain(
+      '--n-gpu-layers 999 --device CUDA0,CUDA1 --split-mode tensor --tensor-split 1,1 --fit off',
+    )
+    expect(() => line({ ...splitServer, splitsTensors: false }, { split: tensor })).toThrow(
+      '/old 3000 has no --split-mode tensor',
+    )
+  })
+
+  it('says what an old server lacks for a split', () => {
+    expect(() => line(oldServer, { split: layers })).toThrow(
+      '/old 3000 cannot do a split over chosen devices: its help names no --device',
+    )
+    expect(() => line(oldServer, { rpcWorkers: ['h:1'] })).toThrow('workers of other machines')
+    expect(() => line(oldServer, { hostExperts: [0] })).toThrow('no --override-tensor')
+    expect(() => line(oldServer, { draft: { modelPath: '/d' } })).toThrow(
+      'no --spec-draft-model or --model-draft',
+    )
+  })
+
+  it('reaches workers by their tunnels, and calls their devices as the server does', () => {
+    const args = launchLine(
+      {
+        ...spec,
+        rpcWorkers: ['a:1', 'b:2'],
+        split: { mode: 'layer', devices: ['RPC0', 'RPC1'], weights: [2, 3] },
+      },
+      splitServer,
+      {
+        endpoint: { port: 1 },
+        threads: 1,
+        cacheRamMib: 0,
+        rpcEndpoints: ['127.0.0.1:7', '127.0.0.1:8'],
+        deviceNames: new Map([
+          ['RPC0', 'RPC[127.0.0.1:7]'],
+          ['RPC1', 'RPC[127.0.0.1:8]'],
+        ]),
+      },
+    ).join(' ')
+    expect(args).toContain('--rpc 127.0.0.1:7,127.0.0.1:8')
+    expect(args).toContain('--device RPC[127.0.0.1:7],RPC[127.0.0.1:8]')
+    const own = line({ ...splitServer, devices: [] }, { rpcWorkers: ['127.0.0.1:7'] })
+    expect(own).toContain('--rpc 127.0.0.1:7')
+    // The server is to find out what fits on the workers.
+    expect(own).not.toContain('--fit')
+  })
+
+  it('keeps the experts of the first layers on the host by their number, of others by their names', () => {
+    expect(line(splitServer, { hostExperts: [1, 0, 2] })).toContain('--n-cpu-moe 3')
+    const some = line(splitServer, { hostExperts: [30, 5] })
+    expect(some).toContain('--override-tensor blk\\.(5|30)\\.ffn_.*exps=CPU')
+    const pattern = new RegExp(/--override-tensor (\S+)=CPU/.exec(some)?.[1] ?? '')
+    expect(pattern.test('blk.5.ffn_gate_up_exps.weight')).toBe(true)
+    expect(pattern.test('blk.30.ffn_down_chexps.weight')).toBe(true)
+    expect(pattern.test('blk.15.ffn_down_exps.weight')).toBe(false)
+    expect(pattern.test('blk.5.ffn_down_shexp.weight')).toBe(false)
+    const { flags } = splitServer
+    const without = { ...splitServer, flags: new Set([...flags].filter((flag) => flag !== '--n-cpu-moe')) }
+    expect(line(without, { hostExperts: [0, 1] })).toContain('--override-tensor blk\\.(0|1)')
+  })
+
+  it('names a draft model as the version spells it', () => {
+    const draft = { modelPath: '/d.gguf', device: 'CUDA1', mostTokens: 6 }
+    const newest = {
+      ...splitServer,
+      draftTypeNamed: true,
+      flags: new Set(
+        '--spec-draft-model --model-draft --spec-draft-device --device-draft --spec-draft-ngl --spec-draft-n-max --draft-max'.split(
+          ' ',
+        ),
+      ),
+    }
+    expect(line(newest, { draft })).toContain(
+      '--spec-draft-model /d.gguf --spec-type draft-simple --spec-draft-device CUDA1 --spec-draft-ngl 999 --spec-draft-n-max 6',
+    )
+    const older = {
+      ...oldServer,
+      flags: new Set('--model-draft --device-draft --n-gpu-layers-draft --draft-max'.split(' ')),
+    }
+    expect(line(older, { draft })).toContain(
+      '--model-draft /d.gguf --device-draft CUDA1 --n-gpu-layers-draft 999 --draft-max 6',
+    )
+    expect(line(older, { draft: { ...draft, device: 'cpu' } })).toContain(
+      '--device-draft none --n-gpu-layers-draft 0',
+    )
+    expect(line(older, { draft: { modelPath: '/d' }, gpuLayers: 0 })).toMatch(
+      /--model-draft \/d --n-gpu-layers-draft 0$/,
+    )
   })
 })

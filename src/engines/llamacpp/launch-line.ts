@@ -1,4 +1,5 @@
-import type { InstanceSpec } from '../contract.ts'
+import { DroverError } from '../../inference/index.ts'
+import type { DraftSpec, InstanceSpec, InstanceSplit } from '../contract.ts'
 import type { ServerFacts } from './probe.ts'
 
 export type Endpoint = { socketPath: string } | { port: number }
@@ -22,9 +23,14 @@ export function launchLine(
     cacheRamMib: number
     apiKeyFile?: string
     pooling?: string
+    /** Where the workers of `spec.rpcWorkers` are reached, in their order; absent: at their own addresses. */
+    rpcEndpoints?: readonly string[]
+    /** The devices' names as this server has them, where it does not call workers `RPC0`, `RPC1`, ... */
+    deviceNames?: ReadonlyMap<string, string>
   },
 ): string[] {
-  const { endpoint } = options
+  const { endpoint, rpcEndpoints = spec.rpcWorkers ?? [], deviceNames } = options
+  const nameOf = (device: string) => deviceNames?.get(device) ?? device
   const args = ['--model', spec.modelPath]
   const optional = (flag: string, ...values: string[]) => {
     if (server.flags.has(flag)) args.push(flag, ...values)
@@ -49,7 +55,11 @@ export function launchLine(
   optional('--chat-template', 'chatml')
   optional('--cache-ram', String(options.cacheRamMib))
   optional(spec.contextShift ? '--context-shift' : '--no-context-shift')
-  args.push(...devices(spec, server), ...memory(spec, server), ...batches(spec))
+  if (rpcEndpoints.length > 0)
+    args.push(needed(server, ['--rpc'], 'workers of other machines'), rpcEndpoints.join(','))
+  args.push(...devices(spec, server, nameOf), ...experts(spec.hostExperts ?? [], server))
+  args.push(...memory(spec, server), ...batches(spec))
+  if (spec.draft) args.push(...draft(spec.draft, spec, server, nameOf))
 
   for (const [key, value] of Object.entries(spec.metadataOverrides ?? {})) {
     optional('--override-kv', `${key}=${typeof value === 'number' ? 'int' : 'str'}:${value}`)
@@ -64,18 +74,98 @@ export function launchLine(
   return args
 }
 
-function devices(spec: InstanceSpec, server: ServerFacts): string[] {
+/** The first of the names that the server has; versions spell one thing differently. */
+function needed(server: ServerFacts, names: readonly string[], what: string): string {
+  const flag = names.find((name) => server.flags.has(name))
+  if (flag !== undefined) return flag
+  throw new DroverError(
+    'engine_unavailable',
+    `${server.path} ${server.version} cannot do ${what}: its help names no ${names.join(' or ')}. ` +
+      'Install a newer one with `drover engine install llama.cpp`',
+  )
+}
+
+type NameOf = (device: string) => string
+
+function devices(spec: InstanceSpec, server: ServerFacts, nameOf: NameOf): string[] {
+  const { split, gpuLayers } = spec
+  if (split)
+    return [...splitOver(split, spec, server, nameOf), ...(server.flags.has('--fit') ? ['--fit', 'off'] : [])]
   const args: string[] = []
-  if (spec.gpuLayers === 'auto') {
-    if (server.devices.length && !server.gpuLayersTakesAuto) args.push('--n-gpu-layers', '999')
+  const some = server.devices.length > 0 || (spec.rpcWorkers ?? []).length > 0
+  if (gpuLayers === 'auto') {
+    if (some && !server.gpuLayersTakesAuto) args.push('--n-gpu-layers', '999')
   } else {
-    args.push('--n-gpu-layers', String(spec.gpuLayers))
+    args.push('--n-gpu-layers', String(gpuLayers))
     // Without layers a GPU would still get compute buffers.
-    if (spec.gpuLayers === 0 && server.flags.has('--device')) args.push('--device', 'none')
+    if (gpuLayers === 0 && server.flags.has('--device')) args.push('--device', 'none')
   }
   // With the layers given, or no GPU, nothing is left to fit, and fitting reads the model's header once more.
-  const nothingToFit = spec.gpuLayers !== 'auto' || server.devices.length === 0
+  const nothingToFit = gpuLayers !== 'auto' || !some
   if (nothingToFit && server.flags.has('--fit')) args.push('--fit', 'off')
+  return args
+}
+
+/**
+ * Devices in the order of the layers. llama.cpp divides the layers that it offloads by the running sums of the weights,
+ * so counts of layers that add up to `--n-gpu-layers` are met exactly; fewer leave the first layers to the host.
+ */
+function splitOver(split: InstanceSplit, spec: InstanceSpec, server: ServerFacts, nameOf: NameOf): string[] {
+  const { mode, weights } = split
+  const layers = spec.gpuLayers === 'auto' ? offloadedLayers(split) : spec.gpuLayers
+  const args = ['--n-gpu-layers', String(layers)]
+  args.push(needed(server, ['--device'], 'a split over chosen devices'), split.devices.map(nameOf).join(','))
+  args.push(needed(server, ['--split-mode'], 'a split over devices'), mode)
+  if (mode === 'tensor' && !server.splitsTensors) {
+    throw new DroverError(
+      'engine_unavailable',
+      `${server.path} ${server.version} has no --split-mode tensor: take layer, or install a newer one`,
+    )
+  }
+  if (mode !== 'none') args.push(needed(server, ['--tensor-split'], 'unequal shares'), weights.join(','))
+  // By place in the list of devices.
+  if (mode !== 'layer' && mode !== 'tensor') args.push('--main-gpu', '0')
+  return args
+}
+
+/** What `--n-gpu-layers` is for a split: shares that are no counts of layers say nothing about it. */
+export function offloadedLayers({ mode, weights }: InstanceSplit): number {
+  return mode === 'layer' ? weights.reduce((sum, count) => sum + count, 0) : 999
+}
+
+/** Experts' matrices of these layers in host memory: of the first layers by a flag of their own, of others by name. */
+function experts(layers: readonly number[], server: ServerFacts): string[] {
+  if (layers.length === 0) return []
+  const sorted = [...new Set(layers)].sort((a, b) => a - b)
+  const areFirst = sorted.every((layer, index) => layer === index)
+  if (areFirst && server.flags.has('--n-cpu-moe')) return ['--n-cpu-moe', String(sorted.length)]
+  const flag = needed(server, ['--override-tensor'], 'experts in host memory')
+  return [flag, `blk\\.(${sorted.join('|')})\\.ffn_.*exps=CPU`]
+}
+
+function draft(
+  { modelPath, device, mostTokens }: DraftSpec,
+  spec: InstanceSpec,
+  server: ServerFacts,
+  nameOf: NameOf,
+): string[] {
+  const args = [needed(server, ['--spec-draft-model', '--model-draft'], 'speculative decoding'), modelPath]
+  const optional = (names: readonly string[], value: string) => {
+    const flag = names.find((name) => server.flags.has(name))
+    if (flag !== undefined) args.push(flag, value)
+  }
+  // Newer versions guess by several means, and by none where they are not told.
+  if (server.draftTypeNamed) args.push('--spec-type', 'draft-simple')
+  if (device !== undefined) {
+    const name = device === 'cpu' ? 'none' : nameOf(device)
+    args.push(
+      needed(server, ['--spec-draft-device', '--device-draft'], 'a draft model on a chosen device'),
+      name,
+    )
+  }
+  const onHost = device === 'cpu' || (device === undefined && spec.gpuLayers === 0)
+  optional(['--spec-draft-ngl', '--n-gpu-layers-draft', '--gpu-layers-draft'], onHost ? '0' : '999')
+  if (mostTokens !== undefined) optional(['--spec-draft-n-max', '--draft-max'], String(mostTokens))
   return args
 }
 

@@ -1,20 +1,24 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomHex } from '../../core/index.ts'
 import { DroverError } from '../../inference/index.ts'
-import type { EngineInstance, InstanceSpec } from '../contract.ts'
+import type { EngineInstance, InstanceExit, InstanceSpec } from '../contract.ts'
 import { sessionFingerprint } from '../fingerprint.ts'
 import { defaultThreads, type GuardedProcess, spawnGuarded } from '../process/index.ts'
 import { createClient, type ServerClient, ServerError } from './client.ts'
 import type { ModelFacts } from './completion.ts'
 import { createExitReport, type ExitReport } from './exit-report.ts'
+import { freePort } from './free-port.ts'
 import { createInstance, type RunningServer } from './instance.ts'
 import { type Endpoint, launchLine, slotSaveFlag } from './launch-line.ts'
 import { createLog, type Log, lacksPooling, parseMemory } from './log.ts'
+import { placementDifferences } from './placement-check.ts'
 import type { ServerFacts } from './probe.ts'
+import { type RpcDeviceNames, rpcDeviceNames } from './rpc/device-names.ts'
+import { openRpcGroup, type RpcGroup } from './rpc/group.ts'
+import type { TunnelKey } from './rpc/key.ts'
 import { canRestoreSlots } from './sessions.ts'
 
 const mostPortAttempts = 5
@@ -22,9 +26,12 @@ const longestHealthPollMs = 100
 /** `sun_path` holds 104 bytes on macOS, 108 on Linux. */
 const longestSocketPath = 103
 /** Host memory for prompts of earlier requests: a 32nd of the machine's, at most 2 GiB. */
-const cacheRamMib = Math.min(2048, Math.floor(totalmem() / 32 / 1024 / 1024))
+export const mostCacheRamMib = 2048
+export const cacheRamMib = Math.min(mostCacheRamMib, Math.floor(totalmem() / 32 / 1024 / 1024))
 /** Connections beside one a slot: health, tokenizing, slot states. */
 const extraConnections = 3
+/** A server that loses a worker may end before the news of the worker's end comes. */
+const newsOfLossMs = 1_000
 
 /** Set in the environment these would override what Drover decides about reaching the server. */
 const ownedVariables = [
@@ -38,6 +45,10 @@ const ownedVariables = [
 
 export interface LaunchContext {
   runDir: string
+  /** Workers of other machines are reached with it, by tunnels. */
+  rpcKey?: TunnelKey | undefined
+  /** A draft model was found to cost more than it brings. */
+  onDraftLoses?(): void
   log(message: string): void
 }
 
@@ -48,10 +59,27 @@ export async function launchServer(
   context: LaunchContext,
   signal: AbortSignal,
 ): Promise<EngineInstance> {
+  const group = await openRpcGroup(spec, server, context, signal)
+  try {
+    return await launchWith(group, spec, server, context, signal)
+  } catch (error) {
+    await group?.close()
+    throw error
+  }
+}
+
+async function launchWith(
+  group: RpcGroup | undefined,
+  spec: InstanceSpec,
+  server: ServerFacts,
+  context: LaunchContext,
+  signal: AbortSignal,
+): Promise<EngineInstance> {
   let pooling: string | undefined
+  const remote = group && { group, names: await namesOf(group, spec, server) }
   for (let attempt = 1; ; attempt++) {
     signal.throwIfAborted()
-    const started = await start(spec, server, context, pooling)
+    const started = await start(spec, server, context, pooling, remote)
     try {
       await untilHealthy(started, spec, signal)
       if (spec.embedding && pooling === undefined && lacksPooling(started.log.text())) {
@@ -77,6 +105,7 @@ interface StartedServer {
   client: ServerClient
   log: Log
   report: ExitReport
+  remote: Remote | undefined
   /** Resolves when the process has ended and its files are deleted. */
   removed: Promise<void>
   stop(): Promise<void>
@@ -84,11 +113,34 @@ interface StartedServer {
 
 class AddressInUse extends Error {}
 
+/** The workers of a server, and what it calls their devices. */
+interface Remote {
+  group: RpcGroup
+  names: RpcDeviceNames | undefined
+}
+
+/** Only a split names devices. */
+async function namesOf(group: RpcGroup, spec: InstanceSpec, server: ServerFacts) {
+  const wanted = [...(spec.split?.devices ?? []), spec.draft?.device ?? ''].filter((name) =>
+    name.startsWith('RPC'),
+  )
+  if (wanted.length === 0) return undefined
+  const names = await rpcDeviceNames(server.path, group.endpoints, { ...process.env, ...spec.env })
+  const missing = wanted.filter((name) => !names.arguments.has(name))
+  if (missing.length === 0) return names
+  const found = [...names.arguments.keys()].join(', ') || 'none'
+  throw new DroverError(
+    'engine_unavailable',
+    `${spec.modelName} was to use ${missing.join(', ')}: the workers ${spec.rpcWorkers?.join(', ')} have ${found}`,
+  )
+}
+
 async function start(
   spec: InstanceSpec,
   server: ServerFacts,
   context: LaunchContext,
   pooling: string | undefined,
+  remote: Remote | undefined,
 ): Promise<StartedServer> {
   const folder = join(context.runDir, `${spec.id}-${randomHex(4)}`)
   await mkdir(folder, { recursive: true, mode: 0o700 })
@@ -112,6 +164,8 @@ async function start(
     cacheRamMib,
     ...(apiKeyFile && { apiKeyFile }),
     ...(pooling && { pooling }),
+    ...(remote && { rpcEndpoints: remote.group.endpoints }),
+    ...(remote?.names && { deviceNames: remote.names.arguments }),
   })
   const log = createLog()
   const child = spawnGuarded({
@@ -124,17 +178,32 @@ async function start(
   })
   const client = createClient(endpoint, apiKey, spec.slots + extraConnections)
   const removed = child.exited.then(() => rm(folder, { recursive: true, force: true }))
+  const report = await createExitReport(child, log)
+  // Without all of its workers it cannot go on, and would notice at the next token only.
+  remote?.group.lost.then(() => child.signal('SIGKILL'))
   return {
     process: child,
     client,
     log,
-    report: await createExitReport(child, log),
+    report: remote ? withWorkers(report, remote.group) : report,
+    remote,
     removed,
     stop: async () => {
       await child.terminate(0)
       await client.close()
       await removed
     },
+  }
+}
+
+/** A lost worker is told before what the server said when it missed it. */
+function withWorkers(report: ExitReport, group: RpcGroup): ExitReport {
+  return async (during) => {
+    const told = await report(during)
+    const news = told.kind === 'other' || told.killed
+    const lost = news && (await Promise.race([group.lost, sleep(newsOfLossMs, undefined, { ref: false })]))
+    if (lost) return { kind: 'other', reason: lost, killed: true }
+    return { ...told, reason: group.explain(told.reason) }
   }
 }
 
@@ -151,17 +220,6 @@ async function portFrom(first: number): Promise<number> {
     'load_failed',
     `ports ${first} to ${first + mostPortAttempts - 1} of 127.0.0.1 are all taken: give the device another port`,
   )
-}
-
-function freePort(wanted = 0): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.on('error', reject)
-    server.listen(wanted, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
-    })
-  })
 }
 
 /** Polls `/health` until the model is loaded; throws when the process ends, stalls, or the signal aborts. */
@@ -251,7 +309,7 @@ async function serve(
   started: StartedServer,
   context: LaunchContext,
 ): Promise<EngineInstance> {
-  const { client, process: child, log } = started
+  const { client, process: child, log, remote } = started
   const props = (await client.json('GET', '/props')) as {
     total_slots?: number
     bos_token?: string
@@ -263,7 +321,11 @@ async function serve(
     addedBos: (await addsBos(client)) ? props.bos_token : undefined,
     mediaMarker: props.media_marker ?? '<__media__>',
   }
-  const memory = parseMemory(log.text())
+  const text = remote?.names ? remote.names.inSpecsWords(log.text()) : log.text()
+  const memory = parseMemory(text)
+  for (const difference of placementDifferences(text, spec)) {
+    context.log(`instance ${spec.id} of ${spec.modelName} is not as planned: ${difference}`)
+  }
   const sessions = await sessionsOf(spec, server, client, context)
   // What is printed from here on is about requests, and perhaps the end.
   log.clear()
@@ -276,13 +338,18 @@ async function serve(
     contextLength: model.contextLength,
     slots: props.total_slots ?? spec.slots,
     sessions,
-    explainExit: async () => {
-      const { kind, reason, killed } = await started.report('running')
-      await started.removed
-      return { kind: kind === 'out_of_memory' || kind === 'device_lost' ? kind : 'crashed', reason, killed }
-    },
+    logText: log.text,
+    explainExit: () => explainExit(started),
+    ...(context.onDraftLoses && { onDraftLoses: context.onDraftLoses }),
     log: context.log,
   })
+}
+
+async function explainExit({ report, removed, remote }: StartedServer): Promise<InstanceExit> {
+  const { kind, reason, killed } = await report('running')
+  await remote?.group.close()
+  await removed
+  return { kind: kind === 'out_of_memory' || kind === 'device_lost' ? kind : 'crashed', reason, killed }
 }
 
 /** By program and version; with a projector it is another matter. */

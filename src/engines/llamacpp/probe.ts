@@ -20,6 +20,10 @@ export interface ServerFacts {
   adaptersByComma: boolean
   /** `--host` takes a path ending in `.sock`. */
   unixSockets: boolean
+  /** `--split-mode` takes `tensor`. */
+  splitsTensors: boolean
+  /** `--spec-type` has to name `draft-simple` before a draft model is used. */
+  draftTypeNamed: boolean
   /** The API key is read from `LLAMA_API_KEY`. */
   apiKeyFromEnvironment: boolean
 }
@@ -55,11 +59,16 @@ function searchPath(enginesDir: string): string[] {
 
 async function probeServer(path: string): Promise<ServerFacts | { reason: string; missing: boolean }> {
   try {
-    const [versionText, helpText] = await Promise.all([ask(path, '--version'), ask(path, '--help')])
+    const [versionText, helpText] = await Promise.all([
+      askServer(path, ['--version']),
+      askServer(path, ['--help']),
+    ])
     const version = parseVersion(versionText)
     if (!version) return { reason: '--version names no version of llama.cpp', missing: false }
     const help = parseHelp(helpText)
-    const devices = help.flags.has('--list-devices') ? parseDevices(await ask(path, '--list-devices')) : []
+    const devices = help.flags.has('--list-devices')
+      ? parseDevices(await askServer(path, ['--list-devices']))
+      : []
     return { path, version, devices, ...help }
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT'
@@ -67,11 +76,17 @@ async function probeServer(path: string): Promise<ServerFacts | { reason: string
   }
 }
 
-/** Runs the program with one flag; its stdout and stderr together. */
-function ask(path: string, flag: string): Promise<string> {
+/** Runs the program with some flags; its stdout and stderr together. */
+export function askServer(path: string, args: readonly string[], env = process.env): Promise<string> {
+  const flag = args.at(-1)
   return new Promise((resolve, reject) => {
-    const options = { timeout: probeTimeoutMs, killSignal: 'SIGKILL', maxBuffer: 8 * 1024 * 1024 } as const
-    execFile(path, [flag], options, (error, stdout, stderr) => {
+    const options = {
+      timeout: probeTimeoutMs,
+      killSignal: 'SIGKILL',
+      maxBuffer: 8 * 1024 * 1024,
+      env,
+    } as const
+    execFile(path, args, options, (error, stdout, stderr) => {
       if (!error) resolve(`${stdout}\n${stderr}`)
       else if (error.killed) reject(new Error(`${flag} gave no answer within ${probeTimeoutMs / 1000} s`))
       else if (typeof error.code === 'string') reject(error)
@@ -101,14 +116,19 @@ export function parseHelp(help: string): Omit<ServerFacts, 'path' | 'version' | 
     flashAttentionTakesValue: /\bauto\b/.test(entry('--flash-attn')),
     gpuLayersTakesAuto: /'auto'/.test(entry('--n-gpu-layers')),
     adaptersByComma: /comma-separated/.test(entry('--lora')),
+    splitsTensors: /\{[^}]*\btensor\b/.test(entry('--split-mode')),
+    draftTypeNamed: /draft-simple/.test(entry('--spec-type')),
     unixSockets: /unix socket/i.test(entry('--host')),
     apiKeyFromEnvironment: entry('--api-key').includes('LLAMA_API_KEY'),
   }
 }
 
-/** `CUDA0: NAME (TOTAL MiB, FREE MiB free)`; devices of RPC workers are `RPC0`, in older versions `RPC[host:port]`. */
+/**
+ * `CUDA0: NAME (TOTAL MiB, FREE MiB free)`; devices of RPC workers are `RPC0`, in older versions `RPC[host:port]`. A
+ * worker itself lists its `CPU` too.
+ */
 export function parseDevices(output: string): EngineDevice[] {
-  const line = /^\s*([A-Za-z]+\d+|RPC\[[^\]]+\]): (.*) \((\d+) MiB, (\d+) MiB free\)\s*$/gm
+  const line = /^\s*([A-Za-z]+\d+|CPU|RPC\[[^\]]+\]): (.*) \((\d+) MiB, (\d+) MiB free\)\s*$/gm
   return [...output.matchAll(line)].map(([, name = '', description = '', total, free]) => ({
     name,
     description,

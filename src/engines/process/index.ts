@@ -1,3 +1,4 @@
+export { groupActivity } from './activity.ts'
 export { startGuardian } from './guardian.ts'
 export { pinned } from './pin.ts'
 export { type GuardedProcess, type ProcessExit, spawnGuarded } from './spawn.ts'

@@ -1,4 +1,13 @@
-import type { Logprob, ModelOptions, OutputFormat, Usage } from '../inference/index.ts'
+import type {
+  Logprob,
+  Message,
+  ModelOptions,
+  OutputFormat,
+  Think,
+  Tool,
+  ToolCall,
+  Usage,
+} from '../inference/index.ts'
 
 /** `openai`: any server that speaks OpenAI's API. */
 export type EngineName = 'llama.cpp' | 'embedded' | 'ollama' | 'vllm' | 'sglang' | 'exllama' | 'openai'
@@ -56,6 +65,21 @@ export interface ParallelSpec {
   stageLayers?: readonly number[]
   /** Gigabytes of each device, for an engine that takes them (ExLlama). */
   deviceGb?: readonly number[]
+  /** The machines of the group, the one that answers first; absent: this one alone. */
+  nodes?: readonly ParallelNode[]
+  /** How the machines of a group find each other: by the engine's own means, or by Ray. `own` where nothing is said. */
+  launcher?: 'own' | 'ray'
+}
+
+/** A machine of a group that runs one model together. */
+export interface ParallelNode {
+  node: string
+  /** By which the others reach it. */
+  address: string
+  /** The network interface that leads to the others (`eth1`). */
+  networkInterface?: string
+  /** Leaves the engine only its devices of this machine to see. */
+  env?: Readonly<Record<string, string>>
 }
 
 /** Everything an engine has to know to start one instance. */
@@ -147,6 +171,18 @@ export interface CompletionRequest {
   formatPrefix?: string
   /** How many alternatives to report for each token (0 to 20); absent reports no probabilities. */
   topLogprobs?: number
+  /** For instances that are `chatOnly`: what the prompt was rendered of. Raw prompts have none. */
+  chat?: ChatPrompt
+}
+
+/** A conversation as it is, for a server that renders it itself. */
+export interface ChatPrompt {
+  /** What it was rendered to: a request whose prompt goes on behind that continues an answer. */
+  prompt: string
+  messages: readonly Message[]
+  tools: readonly Tool[]
+  /** Absent: nothing was said about thinking. */
+  think?: Think
 }
 
 /**
@@ -181,11 +217,24 @@ export interface EngineDoneEvent {
   stopSequence?: string
 }
 
-export type EngineEvent = EngineTokenEvent | EngineProgressEvent | EngineDoneEvent
+/** Thinking and calls that the server itself has told apart: of instances that are `chatOnly`. */
+export type EngineChatEvent = { type: 'thinking'; text: string } | { type: 'toolCall'; call: ToolCall }
+
+export type EngineEvent = EngineTokenEvent | EngineProgressEvent | EngineDoneEvent | EngineChatEvent
 
 export interface InstanceLoad {
+  /** Drover's own requests. */
   running: number
   waiting: number
+  /** What the server tells of itself, requests of others too, as of the last `ping`. Absent where it tells nothing. */
+  server?: ServerLoad
+}
+
+export interface ServerLoad {
+  running?: number
+  waiting?: number
+  /** How much of the KV cache is taken: 1 is all of it. */
+  kvCacheUsed?: number
 }
 
 /** How and why an instance ended. */
@@ -201,11 +250,25 @@ export interface InstanceExit {
   killed?: boolean
 }
 
+/** What an instance took of one device, or of one kind of host memory, by purpose. */
+export interface DeviceMemory {
+  /** As the engine names the memory: `CUDA0`, `CPU`, `CUDA_Host`. */
+  name: string
+  host: boolean
+  modelBytes: number
+  /** Keys, values and the states of recurrent layers. */
+  kvCacheBytes: number
+  computeBytes: number
+  outputBytes: number
+}
+
 export interface InstanceMemory {
   /** On devices. */
   vramBytes: number
   /** In the host's memory: weights, KV cache and buffers that are not on devices. */
   hostBytes: number
+  /** The same device by device, where the engine tells. */
+  devices?: readonly DeviceMemory[]
 }
 
 /** The KV cache of a prompt and perhaps its answer, as a file. */
@@ -237,6 +300,18 @@ export interface SessionStore {
   restore(saved: SavedSession, prompt: string | number[], signal: AbortSignal): Promise<number>
 }
 
+/** What guessing ahead (speculative decoding) has brought an instance so far. */
+export interface Speculation {
+  /** Tokens guessed, and of these taken. */
+  draftTokens: number
+  acceptedTokens: number
+  /** Of answers that ran alone, and of steps without a guess between them; absent until measured. */
+  decodeTokensPerS?: number
+  plainTokensPerS?: number
+  /** `loses`: the guesses cost more than they bring; the engine's next instances of this pair go without. */
+  verdict: 'unknown' | 'wins' | 'loses'
+}
+
 /** One running engine process that serves one model. */
 export interface EngineInstance {
   readonly id: string
@@ -250,8 +325,17 @@ export interface EngineInstance {
   readonly memory: InstanceMemory
   /** The engine tells no tokens while it answers: an answer that breaks off is continued by its text. */
   readonly tokensAtEnd?: true
+  /** The server takes conversations only, which it renders and parses itself: requests need `chat`. */
+  readonly chatOnly?: true
   /** Each slot has a cache of its own, chosen by `pickSlot`: a prompt finds nothing of what other slots hold. */
   readonly cachesBySlot?: true
+  /** Where a draft model guesses ahead. */
+  speculation?(): Speculation
+  /**
+   * Resolves, with the reason, when a new instance of the same spec would run better than this one; never rejects.
+   * Absent where that cannot be.
+   */
+  readonly outdated?: Promise<string>
   /** Where the engine was found able to save sessions, and a folder was given for them. */
   readonly sessions?: SessionStore
   /** Resolves when the process has ended, whatever the reason; never rejects. */

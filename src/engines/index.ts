@@ -13,6 +13,12 @@ export {
   writeBenchmarkModel,
 } from './device-benchmark/index.ts'
 export { createEmbeddedEngine } from './embedded/index.ts'
+export { createExllamaEngine } from './exllama/index.ts'
+export {
+  abilitiesOf,
+  type ChainLink,
+  createFallbackEngine,
+} from './fallback.ts'
 export {
   type InstalledEngine,
   type InstallProgress,
@@ -20,8 +26,19 @@ export {
   listInstalled,
   removeEngine,
 } from './install/index.ts'
-export { createLlamaCppEngine } from './llamacpp/index.ts'
+export {
+  askFitParams,
+  createLlamaCppEngine,
+  createRpcNode,
+  describeRpcWorker,
+  ensureTunnelKey,
+  type RpcNode,
+  type SecondOpinion,
+} from './llamacpp/index.ts'
 export { createOllamaEngine } from './ollama/index.ts'
+export { createOpenAiEngine, type OpenAiTarget, serverVariable } from './openai/index.ts'
 export { startGuardian } from './process/index.ts'
+export { createSglangEngine } from './sglang/index.ts'
 export { pickSlot } from './slot-choice.ts'
 export { superviseEngine } from './supervise.ts'
+export { createVllmEngine } from './vllm/index.ts'

@@ -1,11 +1,20 @@
 import type { Config } from '../config/index.ts'
 import { systemClock } from '../core/index.ts'
 import {
+  abilitiesOf,
+  type ChainLink,
   createEmbeddedEngine,
+  createExllamaEngine,
+  createFallbackEngine,
   createLlamaCppEngine,
   createOllamaEngine,
+  createOpenAiEngine,
+  createSglangEngine,
+  createVllmEngine,
   type Engine,
+  type EngineName,
   type EngineProbe,
+  type OpenAiTarget,
   superviseEngine,
 } from '../engines/index.ts'
 import { DroverError } from '../inference/index.ts'
@@ -37,13 +46,17 @@ export async function chooseEngine(engines: readonly Engine[], log: Logger): Pro
   throw new DroverError('engine_unavailable', `no engine can run models here. ${reasons.join('; ')}`)
 }
 
-/** The engines that the configuration allows, the better first; their instances are watched. */
-export function enginesOf(config: Config, runDir: string, log: Logger): Engine[] {
+/** These list devices under names of their own; the others take any card that they are shown. */
+export const listsDevices = (name: EngineName): boolean => name === 'llama.cpp' || name === 'embedded'
+
+/** Every engine that there is, as the configuration sets it up. */
+export function allEngines(config: Config, runDir: string, log: Logger): Record<EngineName, Engine> {
   const llamaCpp = createLlamaCppEngine({
     enginesDir: config.enginesDir,
     runDir,
     log: (message) => log.debug({ engine: 'llama.cpp' }, message),
     ...(config.llamaServerPath !== undefined && { serverPath: config.llamaServerPath }),
+    ...(config.rpcKeyFile !== undefined && { rpcKeyFile: config.rpcKeyFile }),
   })
   const embedded = createEmbeddedEngine({ log: (message) => log.debug({ engine: 'embedded' }, message) })
   const ollama = createOllamaEngine({
@@ -53,13 +66,75 @@ export function enginesOf(config: Config, runDir: string, log: Logger): Engine[]
     log: (message) => log.debug({ engine: 'ollama' }, message),
     ...(config.ollamaProgram !== undefined && { program: config.ollamaProgram }),
   })
-  const byChoice = {
-    auto: [llamaCpp, embedded],
-    'llama.cpp': [llamaCpp],
-    embedded: [embedded],
-    ollama: [ollama],
-  }
-  return byChoice[config.engine].map((engine) =>
+  return { 'llama.cpp': llamaCpp, embedded, ollama, ...httpEngines(config, runDir, log) }
+}
+
+/** The engines that the configuration allows, the better first; their instances are watched. */
+export function enginesOf(config: Config, runDir: string, log: Logger): Engine[] {
+  const byName = allEngines(config, runDir, log)
+  const chosen = config.engine === 'auto' ? [byName['llama.cpp'], byName.embedded] : [byName[config.engine]]
+  const chain = chainOf(config, byName, log)
+  return (chain ? [chain] : chosen).map((engine) =>
     superviseEngine(engine, { hangTimeoutMs: config.hangTimeoutMs, clock: systemClock }),
   )
+}
+
+/** The addresses of servers that run already, where those are all that there is: each counts as a device. */
+export function attachedUrls(config: Config): string[] {
+  const { engine } = config
+  if (Object.keys(backendsOf(config)).length > 0) return []
+  return engine === 'ollama' ? config.ollamaUrls : targetsOf(config, engine).map(({ url }) => url)
+}
+
+/** Attached servers that say whose they are serve that engine; `openai` takes every one. */
+function targetsOf({ openaiUrls }: Config, name: Config['engine']): OpenAiTarget[] {
+  return name === 'openai' ? openaiUrls : openaiUrls.filter(({ kind }) => kind === name)
+}
+
+function httpEngines(config: Config, runDir: string, log: Logger) {
+  const optionsOf = (name: 'vllm' | 'sglang' | 'exllama' | 'openai') => {
+    const program = config.enginePrograms.get(name)
+    return {
+      targets: targetsOf(config, name),
+      modelFolders: config.modelFolders,
+      runDir,
+      log: (message: string) => log.debug({ engine: name }, message),
+      ...(program !== undefined && { program }),
+    }
+  }
+  return {
+    vllm: createVllmEngine(optionsOf('vllm')),
+    sglang: createSglangEngine(optionsOf('sglang')),
+    exllama: createExllamaEngine(optionsOf('exllama')),
+    openai: createOpenAiEngine(optionsOf('openai')),
+  }
+}
+
+/** The engines of `multi_gpu.backends`, one behind the other; undefined where none is named. */
+function chainOf(config: Config, byName: Record<EngineName, Engine>, log: Logger): Engine | undefined {
+  const { primary, fallback, legacy } = backendsOf(config)
+  const names = [...new Set([primary, fallback, legacy].flatMap((name) => name ?? []))]
+  const [first, ...rest] = names.map((name) => linkOf(name, byName[name], config))
+  if (!first) return undefined
+  const logged = (message: string) => log.info({ engine: first.name }, message)
+  return createFallbackEngine([first, ...rest], { clock: systemClock, log: logged })
+}
+
+/** A fallback alone comes behind what `engine` names. */
+function backendsOf(config: Config): { primary?: EngineName; fallback?: EngineName; legacy?: EngineName } {
+  const { primary, fallback, legacy } = config.multiGpu.backends
+  if (primary === undefined && fallback === undefined && legacy === undefined) return {}
+  const first = primary ?? (config.engine === 'auto' ? 'llama.cpp' : config.engine)
+  return { primary: first, ...(fallback && { fallback }), ...(legacy && { legacy }) }
+}
+
+function linkOf(name: EngineName, engine: Engine, config: Config): ChainLink {
+  const attached = targetsOf(config, name)
+  const abilities = abilitiesOf[name]
+  return {
+    name,
+    engine,
+    abilities: attached.length > 0 ? { ...abilities, formats: 'any' } : abilities,
+    ownModels: new Set(config.modelFolders.keys()),
+  }
 }

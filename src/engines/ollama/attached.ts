@@ -1,13 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { DroverError } from '../../inference/index.ts'
+import { watchAttached } from '../attached-watch.ts'
 import type { InstanceExit } from '../contract.ts'
-import { createClient, type OllamaClient, wordsOf } from './client.ts'
-import { answerTimeoutMs, serverVersion } from './probe.ts'
+import { createClient, wordsOf } from './client.ts'
+import { serverVersion } from './probe.ts'
 import type { OllamaServer } from './server.ts'
-
-const lookEveryMs = 1_000
-/** So many looks in a row without an answer, and the server is gone. */
-const mostFailures = 3
 
 /**
  * Joins a server that runs already: an Ollama, or anything that speaks its API. While it is held it is asked for its
@@ -42,7 +38,7 @@ export async function attach(url: string, signal: AbortSignal): Promise<OllamaSe
     await client.close()
     return exit
   })
-  watch(client, left.signal).then((exit) => {
+  watchAttached(() => serverVersion(client), left.signal).then((exit) => {
     if (exit) end({ ...exit, reason: `the Ollama at ${shown(url)} ${exit.reason}` })
   })
 
@@ -58,35 +54,6 @@ export async function attach(url: string, signal: AbortSignal): Promise<OllamaSe
       end({ kind: 'closed', reason: 'let go' })
       await gone
     },
-  }
-}
-
-/** Looks every second; resolves with how it stopped answering, or with nothing once the signal aborts. */
-async function watch(client: OllamaClient, signal: AbortSignal): Promise<InstanceExit | undefined> {
-  for (let failures = 0; ; ) {
-    if (!(await waited(lookEveryMs, signal))) return undefined
-    try {
-      await serverVersion(client)
-      failures = 0
-    } catch (error) {
-      if (++failures < mostFailures) continue
-      const silent = error instanceof Error && error.name === 'TimeoutError'
-      const how = silent ? `nothing within ${answerTimeoutMs / 1000} s` : wordsOf(error)
-      return {
-        kind: silent ? 'hung' : 'crashed',
-        reason: `did not answer ${mostFailures} times in a row: ${how}`,
-      }
-    }
-  }
-}
-
-async function waited(ms: number, signal: AbortSignal): Promise<boolean> {
-  try {
-    await sleep(ms, true, { signal, ref: false })
-    return true
-  } catch {
-    // Only the abort ends it early.
-    return false
   }
 }
 

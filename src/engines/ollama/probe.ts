@@ -2,13 +2,12 @@ import { execFile } from 'node:child_process'
 import { realpathSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { answerTimeoutMs } from '../attached-watch.ts'
 import type { EngineProbe } from '../contract.ts'
 import { createClient } from './client.ts'
 
 /** The program starts no server for this; longer is a hang. */
 const versionTimeoutMs = 15_000
-/** How long a server may take to say its version. */
-export const answerTimeoutMs = 2_000
 
 /** An `ollama` program that says its version. */
 export interface OllamaProgram {

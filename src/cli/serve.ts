@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
-import { createStopper } from './stopper.ts'
+import { createStopper, endingSignals } from './stopper.ts'
 
 interface ServeFlags {
   host?: string
@@ -24,29 +24,44 @@ export function serveCommand(): Command {
         'ollama',
       ]),
     )
-    .option('--config <file>', 'the configuration file (default: ~/.drover/config.yaml)')
+    .option('--config <file>', 'the configuration file (default: drover.yaml or config.yaml in ~/.drover)')
     .option('--demo', 'have the small model ready that comes with Drover')
     .action(serve)
 }
 
+/** With a terminal SIGHUP says that it was closed; a server without one reads its configuration anew. */
+const hasTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY)
+const daemonSignals = ['SIGINT', 'SIGTERM'] as const
+
 /** Serves until a signal says to stop, and returns when nothing is left. */
 async function serve({ host, models, engine, config: file, demo = false }: ServeFlags): Promise<void> {
   // First of all: a Ctrl-C while the server starts is answered too.
-  const stopper = createStopper(process)
-  const [{ readSettings }, { createLogger, stderrDestination }, { startServer }] = await Promise.all([
+  const stopper = createStopper(process, undefined, hasTerminal ? endingSignals : daemonSignals)
+  const [
+    { readSettings },
+    { createLogger, stderrDestination },
+    { createLiveConfig, startServer },
+    { systemClock },
+  ] = await Promise.all([
     import('./settings.ts'),
     import('../observability/index.ts'),
     import('../server/index.ts'),
+    import('../core/index.ts'),
   ])
-  const { config, warnings } = readSettings({
+  const flags = {
     ...(host !== undefined && { host }),
     ...(models !== undefined && { modelsDir: models }),
     ...(engine !== undefined && { engine }),
     ...(file !== undefined && { config: file }),
-  })
+  }
+  const loaded = readSettings(flags)
+  const live = createLiveConfig(loaded, (instead) => readSettings(flags, instead), systemClock)
+  const { config } = live
   const pretty = process.stderr.isTTY === true
-  const log = createLogger({ level: config.logLevel, pretty, destination: stderrDestination() })
-  const server = await startServer(config, { log, demo, warnings })
+  const log = createLogger({ level: () => config.logLevel, pretty, destination: stderrDestination() })
+  if (!hasTerminal) process.on('SIGHUP', live.reload)
+  const server = await startServer(config, { log, demo, warnings: loaded.warnings, configuration: live })
+  live.watch(log)
   process.stdout.write(welcome(server.address, server.demoModel))
   stopper.whenAsked((hurry) => {
     const drainMs = hurry ? 0 : config.drainTimeoutMs
@@ -54,6 +69,7 @@ async function serve({ host, models, engine, config: file, demo = false }: Serve
     server.close({ drainMs }).catch((error) => log.error({ error }, 'the server did not stop cleanly'))
   })
   await server.closed
+  live.close()
   stopper.release()
 }
 

@@ -9,6 +9,9 @@ export const sameSignalMs = 200
 /** How a shell names the end by a signal: 128 and the signal's number. */
 const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
 
+/** Those that ask a process to end. */
+export const endingSignals = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const
+
 export interface Stopper {
   /** Calls `stop` at the first signal, one that came before included, and with `hurry` at the second. */
   whenAsked(stop: (hurry: boolean) => void): void
@@ -23,6 +26,7 @@ export interface Stopper {
 export function createStopper(
   target: Pick<EventEmitter, 'on' | 'off'> & { exit(code: number): void },
   now: () => number = () => performance.now(),
+  signals: readonly (keyof typeof exitCodes)[] = endingSignals,
 ): Stopper {
   let count = 0
   let lastMs = Number.NEGATIVE_INFINITY
@@ -35,7 +39,6 @@ export function createStopper(
     if (count > (stop ? 2 : 1)) target.exit(exitCodes[signal])
     else stop?.(count > 1)
   }
-  const signals = Object.keys(exitCodes)
   for (const signal of signals) target.on(signal, onSignal)
   return {
     whenAsked: (action) => {

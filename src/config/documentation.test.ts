@@ -6,10 +6,10 @@ const page = new URL('../../docs/configuration.md', import.meta.url)
 
 /** A setting as a row of the table in docs/configuration.md. */
 function rowOf(setting: Setting): string {
-  const { key, ollama, about, allowed } = setting
+  const { key, ollama, about, allowed, live } = setting
   const variables = [...(ollama ? [ollama.name] : []), variableOf(setting)].map((name) => `\`${name}\``)
   const initial = setting.default ? `\`${setting.default}\`` : ''
-  return `| \`${key}\` | ${variables.join(' ')} | ${initial} | ${about} Takes ${allowed}. |`
+  return `| \`${key}\` | ${variables.join(' ')} | ${initial} | ${about} Takes ${allowed}.${live ? ' Live.' : ''} |`
 }
 
 it('docs/configuration.md has every setting as the program knows it, and no other', () => {

@@ -3,6 +3,9 @@ import { type Setting, type SettingName, settings } from './settings.ts'
 
 /** The configuration cannot be used; the message names each place, value and what is allowed there. */
 export class ConfigError extends Error {
+  /** A sentence each. */
+  readonly problems: readonly string[]
+
   constructor(problems: readonly string[]) {
     super(
       problems.length === 1
@@ -10,6 +13,7 @@ export class ConfigError extends Error {
         : `configuration:\n${problems.map((one) => `  ${one}`).join('\n')}`,
     )
     this.name = 'ConfigError'
+    this.problems = problems
   }
 }
 

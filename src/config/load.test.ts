@@ -94,6 +94,16 @@ describe('the file', () => {
     expect(load({ files }).config.maxQueue).toBe(4)
   })
 
+  it('may be called drover.yaml, and is refused where both are', () => {
+    const drover = { '/home/ada/.drover/drover.yaml': 'maxQueue: 5' }
+    expect(load({ files: drover })).toMatchObject({
+      config: { maxQueue: 5 },
+      file: '/home/ada/.drover/drover.yaml',
+      places: ['/home/ada/.drover/drover.yaml', homePath],
+    })
+    expect(() => load({ files: { ...drover, [homePath]: '' } })).toThrow('are both there, and one counts')
+  })
+
   it('takes paths relative to its own folder, flags and variables to the working folder', () => {
     expect(withFile('models: ../store').config.modelsDir).toBe('/home/ada/store')
     expect(load({ flags: { modelsDir: 'store' } }).config.modelsDir).toBe('/srv/store')
@@ -121,7 +131,7 @@ describe('the file', () => {
 describe('what cannot be used is refused with place, value and what is allowed', () => {
   it.each([
     ['keepAlive: soon', 'keepAlive: "soon" is not allowed; it takes a duration'],
-    ['engine: vllm', 'engine: "vllm" is not allowed; it takes auto, llama.cpp, embedded or ollama'],
+    ['engine: tgi', 'engine: "tgi" is not allowed; it takes auto, llama.cpp, embedded'],
     ['host: "box:99999"', 'host: "box:99999" is not allowed; it takes [scheme://]host[:port]'],
     ['maxQueue: 0', 'maxQueue: 0 is not allowed; it takes a whole number from 1'],
     ['maxQueue: [1]', 'maxQueue: [1] is not allowed; it takes a whole number'],
@@ -142,6 +152,7 @@ describe('what cannot be used is refused with place, value and what is allowed',
 
   it('names every problem at once', () => {
     expect(() => withFile('engine: x\nmaxQueue: y')).toThrow(/engine: "x".*\n.*maxQueue: "y"/)
+    expect(() => withFile('engin: x\nmaxQueue: y')).toThrow(/engin: there is no.*\n.*maxQueue: "y"/)
   })
 
   it('names flags and variables as they are typed', () => {
@@ -155,7 +166,7 @@ describe('what cannot be used is refused with place, value and what is allowed',
       throw new Error('permission denied')
     }
     expect(() => loadConfig({ env: {}, flags: {}, homeDir: '/h', cwd: '/', readFile })).toThrow(
-      '/h/.drover/config.yaml cannot be read: permission denied',
+      '/h/.drover/drover.yaml cannot be read: permission denied',
     )
   })
 
@@ -237,7 +248,9 @@ describe("Ollama's variables", () => {
 
   it('never stop the start, whatever is in them', () => {
     const name = fc.constantFrom(
-      ...Object.values(settings).flatMap((row) => ('ollama' in row ? [row.ollama.name] : [])),
+      ...Object.values(settings).flatMap((row) =>
+        'ollama' in row && !('strict' in row.ollama) ? [row.ollama.name] : [],
+      ),
     )
     fc.assert(
       fc.property(fc.dictionary(name, fc.string()), (env) => {

@@ -12,28 +12,39 @@ import {
   shown,
   type Written,
 } from './layer.ts'
+import { contradictions } from './multi-gpu-checks.ts'
 import { trimVariable } from './ollama-values.ts'
 import { aboutVariable } from './ollama-variables.ts'
-import { flagOf, type Setting, type SettingName, type Values, variableOf } from './settings.ts'
+import { type Nested, nested } from './sections.ts'
+import { flagOf, type Setting, type Values, variableOf } from './settings.ts'
 
 /** Everything that can be configured, read and checked. Infinity stands for "for ever" in times. */
-export interface Config extends Omit<Values, 'enginesDir'> {
+export interface Config extends Omit<Nested<Values>, 'enginesDir'> {
   enginesDir: string
 }
 
+/** How models are laid over several GPUs: the section `multi_gpu`. */
+export type MultiGpu = Config['multiGpu']
+
 export interface LoadedConfig {
   config: Config
+  /** The same by the whole name of each setting, as it was written and where; those that nobody set are absent. */
+  origins: Layer
+  /** Each setting's value in the program, by its whole name. */
+  values: Values
   /** What a person should know but need not stop for, a line each. */
   warnings: string[]
   /** The file that was read. */
   file?: string
+  /** Where a file is looked for; the first is the one to write where there is none. */
+  places: readonly [string, ...string[]]
 }
 
 /**
  * Works the configuration out: flags before `DROVER_*` before `OLLAMA_*` before the file before defaults. The file
- * is the one of `--config` or `DROVER_CONFIG`, else `config.yaml` in Drover's folder, which may be absent. Throws
- * `ConfigError` for what cannot be used; `OLLAMA_*` values that cannot be used are passed over with a warning, as
- * Ollama does.
+ * is the one of `--config` or `DROVER_CONFIG`, else `drover.yaml` or `config.yaml` in Drover's folder, which may be
+ * absent. Throws `ConfigError` for what cannot be used; values of Ollama's own variables that cannot be used are passed
+ * over with a warning, as Ollama does.
  */
 export function loadConfig(sources: ConfigSources): LoadedConfig {
   const { flags, env, cwd } = sources
@@ -49,17 +60,28 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
     file.layer,
   ]
   warnings.push(...unknownVariables(env))
-  const problems: string[] = []
+  const origins: Layer = Object.assign({}, ...layers.toReversed())
+  const problems = [...file.problems]
   const values = Object.fromEntries(
-    names.map((name) => [name, resolveValue(rowOf(name), pick(layers, name), sources.homeDir, problems)]),
+    names.map((name) => [name, resolveValue(rowOf(name), origins[name], sources.homeDir, problems)]),
   ) as Values
+  if (problems.length === 0) problems.push(...contradictions(values, origins))
   if (problems.length > 0) throw new ConfigError(problems)
-  const config = { ...values, enginesDir: values.enginesDir ?? join(values.droverHome, 'engines') }
-  return { config, warnings, ...(file.path !== undefined && { file: file.path }) }
+  return {
+    config: configOf(values),
+    values,
+    origins,
+    warnings,
+    places: file.places,
+    ...(file.path !== undefined && { file: file.path }),
+  }
 }
 
-function pick(layers: readonly Layer[], name: SettingName): Written | undefined {
-  return layers.find((layer) => layer[name])?.[name]
+/** The tree of values that the program uses. */
+export function configOf(values: Values): Config {
+  const { enginesDir = join(values.droverHome, 'engines'), ...config } = nested(values)
+  const { loadBalancing } = config.multiGpu.dataParallel
+  return { ...config, enginesDir, ...(loadBalancing !== undefined && { policy: loadBalancing }) }
 }
 
 function resolveValue(
@@ -95,7 +117,7 @@ function ollamaLayer(env: ConfigSources['env'], cwd: string, warnings: string[])
         warnings.push(`OLLAMA_HOST: ${shown(badPort)} is not a port; ${port} is taken`)
     }
     const value = ollama.read ? ollama.read(text) : text
-    if (schema.safeParse(value).success) return { value, place: ollama.name }
+    if (ollama.strict || schema.safeParse(value).success) return { value, place: ollama.name }
     warnings.push(`${ollama.name}: ${shown(text)} is not allowed and is passed over; it takes ${allowed}`)
     return undefined
   }, cwd)

@@ -1,10 +1,21 @@
 import { z } from 'zod'
 import { count, duration, durationForms, flag, list, setting, size, text } from './setting.ts'
 
-/** As `routing` names them; the configuration stands below it and knows no policy. */
-const policyForms =
-  'predicted_finish, round_robin, weighted_round_robin, least_loaded, least_effective_load, power_of_two, locality, ' +
-  'prefix, kv_cost, latency_target, power_aware or performance_aware'
+/** As `routing` names them. */
+const policyNames = [
+  'predicted_finish',
+  'round_robin',
+  'weighted_round_robin',
+  'least_loaded',
+  'least_effective_load',
+  'power_of_two',
+  'locality',
+  'prefix',
+  'kv_cost',
+  'latency_target',
+  'power_aware',
+  'performance_aware',
+] as const
 
 const sizeOrZero = z.union([z.literal(0), z.literal('0').transform(() => 0), size])
 const percent = z.coerce.number().min(0).max(100)
@@ -19,9 +30,10 @@ const byModel = z.record(z.string(), z.union([text.transform((one) => [one]), z.
 
 /** Which request is served when, where and in place of what. */
 export const routingSettings = {
-  policy: setting(text, {
+  policy: setting(z.enum(policyNames), {
     key: 'policy',
-    allowed: policyForms,
+    live: true,
+    allowed: policyNames.join(', ').replace(/, (?=[^,]*$)/, ' or '),
     default: 'predicted_finish',
     about: 'How an instance is chosen for a request that names no policy itself; see docs/routing.md.',
   }),
@@ -38,6 +50,7 @@ export const routingSettings = {
   }),
   maxQueueBulk: setting(count.pipe(z.number().min(1)).optional(), {
     key: 'maxQueueBulk',
+    live: true,
     allowed: 'a whole number from 1',
     about: 'How many requests of priority `bulk` may wait for one model. As many as `maxQueue` if absent.',
   }),
@@ -81,6 +94,7 @@ export const routingSettings = {
     duration.transform((ms) => (ms <= 0 ? Number.POSITIVE_INFINITY : ms)),
     {
       key: 'silenceTimeout',
+      live: true,
       allowed: `${durationForms}; 0 or less waits for ever`,
       default: '5m',
       about: 'How long an answer may bring no token and no progress before it goes on on another instance.',
@@ -88,6 +102,7 @@ export const routingSettings = {
   ),
   handOverAfterMs: setting(duration.pipe(z.number().min(0)), {
     key: 'handOverAfter',
+    live: true,
     allowed: durationForms,
     default: '30s',
     about:
@@ -146,6 +161,7 @@ export const routingSettings = {
   }),
   fallbackModels: setting(byModel.optional(), {
     key: 'fallbackModels',
+    live: true,
     allowed: 'by model a list of models',
     about:
       'What serves requests for a model that cannot be served: a smaller quantisation, or another model. In the file only.',
@@ -156,6 +172,7 @@ export const routingSettings = {
       .pipe(z.array(z.enum(['model', 'context', 'cpu', 'refuse']))),
     {
       key: 'degrade',
+      live: true,
       allowed:
         'a list of model, context, cpu, refuse; empty: nothing is served in place of what was asked for',
       default: '',
@@ -164,6 +181,7 @@ export const routingSettings = {
   ),
   hedge: setting(flag, {
     key: 'hedge',
+    live: true,
     allowed: 'true or false',
     default: 'false',
     about:

@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { deviceList, deviceSettings, modelPins } from './devices.ts'
+import { engineSettings } from './engine-settings.ts'
 import { formatHost, type HostAddress, parseHost } from './host.ts'
+import { multiGpuSettings } from './multi-gpu.ts'
 import { parseBool, parseLogLevel } from './ollama-values.ts'
 import { routingSettings } from './routing-settings.ts'
 import {
@@ -58,12 +60,15 @@ export const settings = {
       'Where `drover engine install` puts engines. `engines` in the folder of Drover where nothing is given.',
     isPath: true,
   }),
-  engine: setting(z.enum(['auto', 'llama.cpp', 'embedded', 'ollama']), {
-    key: 'engine',
-    allowed: 'auto, llama.cpp, embedded or ollama',
-    default: 'auto',
-    about: 'The engine that runs models. `auto` takes llama.cpp where it is found, else the embedded one.',
-  }),
+  engine: setting(
+    z.enum(['auto', 'llama.cpp', 'embedded', 'ollama', 'vllm', 'sglang', 'exllama', 'openai']),
+    {
+      key: 'engine',
+      allowed: 'auto, llama.cpp, embedded, ollama, vllm, sglang, exllama or openai',
+      default: 'auto',
+      about: 'The engine that runs models. `auto` takes llama.cpp where it is found, else the embedded one.',
+    },
+  ),
   ollamaProgram: setting(text.optional(), {
     key: 'ollamaProgram',
     allowed: "the path of Ollama's program",
@@ -81,16 +86,35 @@ export const settings = {
         'With the engine `ollama`: servers that run already, each taken as a device; none is started then.',
     },
   ),
+  ...engineSettings,
   llamaServerPath: setting(text.optional(), {
     key: 'llamaServer',
     allowed: "the path of llama.cpp's llama-server",
     about: 'The one `llama-server` to use; else the PATH and the installed ones are searched.',
     isPath: true,
   }),
+  rpcWorkers: setting(
+    list.transform((addresses) => addresses.filter((address) => address !== '')),
+    {
+      key: 'rpcWorkers',
+      allowed: 'a list of host:port; in a variable with commas between',
+      default: '',
+      about:
+        'Machines that lend their devices by `drover rpc-worker`: llama.cpp lays parts of its models on them.',
+    },
+  ),
+  rpcKeyFile: setting(text.optional(), {
+    key: 'rpcKeyFile',
+    allowed: 'a file',
+    about:
+      'The key that this machine and those of `rpcWorkers` have; without one only workers on this machine are used.',
+    isPath: true,
+  }),
   keepAliveMs: setting(
     duration.transform((ms) => (ms < 0 ? Number.POSITIVE_INFINITY : ms)),
     {
       key: 'keepAlive',
+      live: true,
       allowed: `${durationForms}; 0 unloads at once, a negative one keeps for ever`,
       default: '5m',
       about: 'How long a model stays loaded after its last request.',
@@ -101,6 +125,7 @@ export const settings = {
     duration.transform((ms) => (ms <= 0 ? Number.POSITIVE_INFINITY : ms)),
     {
       key: 'loadTimeout',
+      live: true,
       allowed: `${durationForms}; 0 or less waits for ever`,
       default: '5m',
       about: 'How long a loading model may show no sign of progress before it is given up.',
@@ -109,6 +134,7 @@ export const settings = {
   ),
   maxLoadedModels: setting(count, {
     key: 'maxLoadedModels',
+    live: true,
     allowed: 'a whole number from 0 (three for each GPU, three on a machine without)',
     default: '0',
     about: 'How many models are loaded at once at most.',
@@ -116,12 +142,14 @@ export const settings = {
   }),
   numParallel: setting(countOrAuto.optional(), {
     key: 'numParallel',
+    live: true,
     allowed: 'a whole number from 1, or auto',
     about: 'How many requests a model answers at once. Sized by memory and context where nothing is given.',
     ollama: { name: 'OLLAMA_NUM_PARALLEL' },
   }),
   maxQueue: setting(count.pipe(z.number().min(1)), {
     key: 'maxQueue',
+    live: true,
     allowed: 'a whole number from 1',
     default: '512',
     about: 'How many requests may wait; those beyond are answered 503.',
@@ -129,6 +157,7 @@ export const settings = {
   }),
   contextLength: setting(countOrAuto.optional(), {
     key: 'contextLength',
+    live: true,
     allowed: 'a number of tokens, or auto',
     about: "The context of requests that set none. By the devices' memory where nothing is given.",
     ollama: { name: 'OLLAMA_CONTEXT_LENGTH' },
@@ -137,6 +166,7 @@ export const settings = {
     z.union([z.enum(['auto', 'on', 'off']), z.boolean().transform((on) => (on ? 'on' : 'off'))]),
     {
       key: 'flashAttention',
+      live: true,
       allowed: 'auto, on or off',
       default: 'auto',
       about: 'Whether the engine uses flash attention.',
@@ -145,6 +175,7 @@ export const settings = {
   ),
   kvCacheType: setting(z.enum(['f32', 'f16', 'bf16', 'q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0', 'iq4_nl']), {
     key: 'kvCacheType',
+    live: true,
     allowed: 'f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0 or iq4_nl',
     default: 'f16',
     about: 'In what the engine keeps keys and values; smaller takes less memory and is less exact.',
@@ -178,6 +209,7 @@ export const settings = {
   }),
   pins: setting(modelPins.optional(), {
     key: 'pins',
+    live: true,
     allowed: 'by model: the devices that it runs on, as YAML or JSON',
     about: 'Models that run on certain devices only.',
   }),
@@ -197,6 +229,7 @@ export const settings = {
       .pipe(z.number().int().min(0)),
     {
       key: 'gpuOverhead',
+      live: true,
       allowed: 'a size such as 1GiB or a number of bytes',
       default: '0',
       about: 'Memory of each GPU that is left to other programs.',
@@ -215,6 +248,7 @@ export const settings = {
   ),
   logLevel: setting(z.enum(['trace', 'debug', 'info', 'warn', 'error']), {
     key: 'logLevel',
+    live: true,
     allowed: 'trace, debug, info, warn or error',
     default: 'info',
     about: 'How much is logged. Texts of prompts and answers never are.',
@@ -222,6 +256,7 @@ export const settings = {
   }),
   memoryLimitBytes: setting(size.optional(), {
     key: 'memoryLimit',
+    live: true,
     allowed: 'a size such as 8GiB, 500MB or a number of bytes',
     about:
       "Memory that loaded models may take together. Nine tenths of the machine's and all of its GPUs' if absent.",
@@ -234,11 +269,13 @@ export const settings = {
   }),
   drainTimeoutMs: setting(duration.pipe(z.number().min(0)), {
     key: 'drainTimeout',
+    live: true,
     allowed: durationForms,
     default: '30s',
     about: 'How long running answers may go on when the server is told to stop.',
   }),
   ...routingSettings,
+  ...multiGpuSettings,
 }
 
 export type SettingName = keyof typeof settings
@@ -247,12 +284,15 @@ type ValueOf<Row extends { schema: z.ZodType }> = Row extends WithDefault
   ? z.output<Row['schema']>
   : z.output<Row['schema']> | undefined
 
-/** Every setting with its value. */
+/** Every setting with its value; those of sections by their whole name: `multiGpu.strategy`. */
 export type Values = { [Name in SettingName]: ValueOf<(typeof settings)[Name]> }
 
-/** `keepAlive` to `DROVER_KEEP_ALIVE`. */
+/** `keepAlive` to `DROVER_KEEP_ALIVE`, `multi_gpu.strategy` to `DROVER_MULTI_GPU_STRATEGY`. */
 export function variableOf({ key }: Pick<Setting, 'key'>): string {
-  return `DROVER_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+  return `DROVER_${key
+    .replace(/[A-Z]/g, (letter) => `_${letter}`)
+    .replaceAll('.', '_')
+    .toUpperCase()}`
 }
 
 /** `llamaServer` to `--llama-server`. */

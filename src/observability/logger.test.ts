@@ -102,3 +102,20 @@ describe('what must not be in a log', () => {
     )
   })
 })
+
+it('follows a level that changes, in its children too', () => {
+  const lines: string[] = []
+  let level: 'info' | 'debug' | 'error' = 'info'
+  const log = createLogger({
+    level: () => level,
+    pretty: false,
+    destination: { write: (text) => lines.push(text) },
+  })
+  const child = log.child({ part: 'child' })
+  child.debug({}, 'unheard')
+  level = 'debug'
+  child.debug({}, 'heard')
+  level = 'error'
+  log.info({}, 'unheard')
+  expect(lines.map((line) => JSON.parse(line).msg)).toEqual(['heard'])
+})

@@ -20,7 +20,8 @@ export interface LogDestination {
 }
 
 export interface LoggerOptions {
-  level: LogLevel
+  /** A function is asked at each line: so the level can change. */
+  level: LogLevel | (() => LogLevel)
   /** One readable line an event in place of JSON. */
   pretty: boolean
   destination: LogDestination
@@ -31,25 +32,28 @@ export interface LoggerOptions {
  * answers, and secrets, are taken out of the facts, whoever logs them.
  */
 export function createLogger({ level, pretty, destination }: LoggerOptions): Logger {
+  const levelNow = typeof level === 'function' ? level : () => level
   const options = {
-    level,
+    level: 'trace',
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   }
   const target = pretty ? { write: (line: string) => destination.write(prettyLine(line)) } : destination
-  return wrap(pino(options, target))
+  return wrap(pino(options, target), levelNow)
 }
 
-function wrap(inner: pino.Logger): Logger {
+const weights: Readonly<Record<LogLevel, number>> = { trace: 0, debug: 1, info: 2, warn: 3, error: 4 }
+
+function wrap(inner: pino.Logger, levelNow: () => LogLevel): Logger {
   const at = (level: 'debug' | 'info' | 'warn' | 'error') => (facts: object, message: string) => {
-    if (inner.isLevelEnabled(level)) inner[level](redact(facts), message)
+    if (weights[level] >= weights[levelNow()]) inner[level](redact(facts), message)
   }
   return {
     debug: at('debug'),
     info: at('info'),
     warn: at('warn'),
     error: at('error'),
-    child: (facts) => wrap(inner.child(redact(facts))),
+    child: (facts) => wrap(inner.child(redact(facts)), levelNow),
   }
 }

@@ -10,13 +10,15 @@ import {
   type ToolCall,
 } from '../inference/index.ts'
 import type { ApiContext } from './context.ts'
-import { announceRoute, openStream } from './http/index.ts'
-import { routingOf } from './routing-wishes.ts'
+import { announceMultiGpu, announceRoute, openStream } from './http/index.ts'
+import type { AnswerMeter } from './multigpu/meter.ts'
+import { routingFor } from './routing-wishes.ts'
 
 /** An answer whose first event has come, so it was not refused. */
 interface OpenAnswer {
   first: InferenceEvent
   rest: AsyncIterator<InferenceEvent>
+  meter: AnswerMeter
 }
 
 /** How a dialect writes events on the wire. */
@@ -47,11 +49,31 @@ export async function openAnswer(
 ): Promise<OpenAnswer> {
   const { exchange } = request
   const routed = (route: RouteReport) => announceRoute(exchange, route)
-  const asked = { ...inference, routing: { ...routingOf(request), ...inference.routing } }
+  const routing = await routingFor(context, request, inference)
+  announceMultiGpu(exchange, routing)
+  const asked = { ...inference, routing }
   const rest = context.router.answer(asked, exchange.signal, routed)[Symbol.asyncIterator]()
-  const first = await rest.next()
-  if (first.done) throw brokenOff()
-  return { first: first.value, rest }
+  const meter = context.meter.begin()
+  try {
+    const first = await rest.next()
+    if (first.done) throw brokenOff()
+    note(meter, first.value)
+    return { first: first.value, rest, meter }
+  } catch (thrown) {
+    failed(meter, asDroverError(thrown))
+    throw thrown
+  }
+}
+
+function note(meter: AnswerMeter, event: InferenceEvent): void {
+  if (event.type === 'done') meter.done(event)
+  else meter.piece()
+}
+
+/** A client that leaves is no failure of this server. */
+function failed(meter: AnswerMeter, { code }: DroverError): void {
+  if (code === 'cancelled') meter.left()
+  else meter.failed()
 }
 
 const brokenOff = () => new DroverError('internal', 'the answer ended before it was complete')
@@ -95,9 +117,11 @@ export async function streamAnswer(
       const next = await answer.rest.next()
       if (next.done) throw brokenOff()
       event = next.value
+      note(answer.meter, event)
     }
   } catch (thrown) {
     const error = asDroverError(thrown)
+    failed(answer.meter, error)
     exchange.error = error.code
     if (!exchange.signal.aborted) {
       context.log.warn({ code: error.code, reason: error.message, model: exchange.model }, 'answer broke off')
@@ -113,18 +137,24 @@ export async function streamAnswer(
 /** Waits for the end of an answer. Throws what broke it. */
 export async function collectAnswer(request: FastifyRequest, answer: OpenAnswer): Promise<WholeAnswer> {
   const whole: Omit<WholeAnswer, 'done'> = { text: '', thinking: '', toolCalls: [], logprobs: [] }
-  for (let event: InferenceEvent = answer.first; ; ) {
-    if (event.type === 'done') {
-      request.exchange.outputTokens = event.usage.outputTokens
-      await answer.rest.return?.()
-      return { ...whole, done: event }
+  try {
+    for (let event: InferenceEvent = answer.first; ; ) {
+      if (event.type === 'done') {
+        request.exchange.outputTokens = event.usage.outputTokens
+        await answer.rest.return?.()
+        return { ...whole, done: event }
+      }
+      if (event.type === 'token') whole.text += event.text
+      else if (event.type === 'thinking') whole.thinking += event.text
+      else whole.toolCalls.push(event.call)
+      if (event.logprobs) whole.logprobs.push(...event.logprobs)
+      const next = await answer.rest.next()
+      if (next.done) throw brokenOff()
+      event = next.value
+      note(answer.meter, event)
     }
-    if (event.type === 'token') whole.text += event.text
-    else if (event.type === 'thinking') whole.thinking += event.text
-    else whole.toolCalls.push(event.call)
-    if (event.logprobs) whole.logprobs.push(...event.logprobs)
-    const next = await answer.rest.next()
-    if (next.done) throw brokenOff()
-    event = next.value
+  } catch (thrown) {
+    failed(answer.meter, asDroverError(thrown))
+    throw thrown
   }
 }

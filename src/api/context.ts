@@ -1,9 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ModelMaker, ModelStore, Registry } from '../models/index.ts'
 import type { Batches, Router } from '../routing/index.ts'
+import type { Configuration } from './drover/configuration.ts'
 import type { DeviceDirectory } from './drover/device-directory.ts'
+import type { PlanSources } from './drover/plan.ts'
 import type { BodyBudget } from './http/index.ts'
 import type { ApiLog } from './log.ts'
+import type { MultiGpuControl } from './multigpu/control.ts'
+import type { Meter } from './multigpu/meter.ts'
 
 export interface ApiConfig {
   /** Browser origins to accept beside `defaultOrigins`; one `*` in each at most, `*` alone accepts all. */
@@ -26,8 +30,15 @@ export interface ApiContext {
   registry: Registry
   makeModel: ModelMaker
   devices: DeviceDirectory
+  /** What `/api/plan` plans with; absent: it is refused. */
+  plans?: PlanSources
   /** Files and batches of OpenAI's API; absent: they are refused. */
   batches?: Batches
+  /** The layout of models over devices; absent: it cannot be changed from outside. */
+  multiGpu?: MultiGpuControl
+  meter: Meter
+  /** Where the configuration came from; absent: it cannot be asked or changed. */
+  configuration?: Configuration
   /** The version of Ollama whose API this is, for `/api/version`. */
   version: string
   log: ApiLog

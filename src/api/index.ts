@@ -1,10 +1,13 @@
 import Fastify, { type FastifyInstance } from 'fastify'
+import { systemClock } from '../core/index.ts'
 import type { ModelMaker, ModelStore, Registry } from '../models/index.ts'
 import type { Batches, Router } from '../routing/index.ts'
 import { anthropicRoutes } from './anthropic/index.ts'
 import { type ApiConfig, type ApiContext, withDefaults } from './context.ts'
+import type { Configuration } from './drover/configuration.ts'
 import type { DeviceDirectory } from './drover/device-directory.ts'
 import { droverRoutes } from './drover/index.ts'
+import type { PlanSources } from './drover/plan.ts'
 import {
   answerBrokenRequest,
   answerUnknown,
@@ -15,18 +18,25 @@ import {
   trackExchanges,
 } from './http/index.ts'
 import type { ApiLog } from './log.ts'
+import type { MultiGpuControl } from './multigpu/control.ts'
+import { multiGpuRoutes } from './multigpu/index.ts'
+import { createMeter } from './multigpu/meter.ts'
 import { ollamaRoutes } from './ollama/index.ts'
 import { openAiRoutes } from './openai/index.ts'
 import { openApiRoutes } from './openapi/index.ts'
 
 export type { ApiConfig } from './context.ts'
+export type { Configuration, ConfigurationReport } from './drover/configuration.ts'
 export type {
   DeviceDirectory,
   DeviceInstance,
   DeviceReport,
   DeviceStatus,
 } from './drover/device-directory.ts'
+export { makePlan, type PlanSources, type PlanSubject } from './drover/plan.ts'
 export type { ApiLog } from './log.ts'
+export type * from './multigpu/control.ts'
+export type { Performance } from './multigpu/meter.ts'
 export { createBatchExecutor } from './openai/batches/index.ts'
 
 export interface ApiOptions {
@@ -35,7 +45,10 @@ export interface ApiOptions {
   registry: Registry
   makeModel: ModelMaker
   devices: DeviceDirectory
+  plans?: PlanSources
   batches?: Batches
+  multiGpu?: MultiGpuControl
+  configuration?: Configuration
   /** The version of Ollama whose API this is, for `/api/version`. */
   version: string
   log: ApiLog
@@ -54,7 +67,7 @@ const maxParamLength = 2048
 export function createApi({ config, ...parts }: ApiOptions): FastifyInstance {
   const settings = withDefaults(config)
   const bodies = createBodyBudget(settings.maxBodyBytes, settings.bodyTimeoutMs)
-  const context: ApiContext = { ...parts, config: settings, bodies }
+  const context: ApiContext = { ...parts, config: settings, bodies, meter: createMeter(systemClock) }
   const { log } = parts
   const app = Fastify({
     exposeHeadRoutes: false,
@@ -82,6 +95,7 @@ export function createApi({ config, ...parts }: ApiOptions): FastifyInstance {
   app.register(async (scope) => openAiRoutes(scope, context))
   app.register(async (scope) => anthropicRoutes(scope, context))
   app.register(async (scope) => droverRoutes(scope, context))
+  app.register(async (scope) => multiGpuRoutes(scope, context))
   app.register(async (scope) => openApiRoutes(scope, context))
   return app
 }

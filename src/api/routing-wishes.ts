@@ -1,6 +1,9 @@
 import type { FastifyRequest } from 'fastify'
 import { parseDurationMs } from '../config/index.ts'
-import { DroverError, type RoutingWishes } from '../inference/index.ts'
+import { DroverError, type InferenceRequest, type RoutingWishes } from '../inference/index.ts'
+import type { ApiContext } from './context.ts'
+import { deviceIdsOf } from './multigpu/devices.ts'
+import { profileWishes, strategyNamed } from './multigpu/wishes.ts'
 import { tenantOf } from './tenant.ts'
 
 const priorities = ['interactive', 'default', 'bulk'] as const
@@ -23,8 +26,12 @@ export function routingOf(request: FastifyRequest): RoutingWishes {
   const precision = header('precision')
   const maxWatts = header('max-watts')
   const maxCost = header('max-cost')
+  const strategy = header('strategy')
+  const profile = header('profile')
   return {
     tenant: tenantOf(request),
+    ...(strategy !== undefined && { strategy: strategyNamed(strategy) }),
+    ...(profile !== undefined && profileWishes(profile)),
     ...(priority !== undefined && { priority: oneOf('Priority', priority, priorities) }),
     ...(policy !== undefined && { policy }),
     ...(deadline !== undefined && { deadlineInMs: durationOf(deadline) }),
@@ -35,6 +42,23 @@ export function routingOf(request: FastifyRequest): RoutingWishes {
     ...(maxWatts !== undefined && { maxWatts: numberOf('Max-Watts', maxWatts) }),
     ...(maxCost !== undefined && { maxCostPerMillionTokens: numberOf('Max-Cost', maxCost) }),
   }
+}
+
+/**
+ * Headers and body together. The body counts where both speak, but for the policy: that of a body is only what goes
+ * with its profile. Devices that the body names are found, or refused by name.
+ */
+export async function routingFor(
+  context: Pick<ApiContext, 'devices'>,
+  request: FastifyRequest,
+  { routing: own = {} }: InferenceRequest,
+): Promise<RoutingWishes> {
+  const headers = routingOf(request)
+  const { policy = own.policy } = headers
+  const wishes = { ...headers, ...own, ...(policy !== undefined && { policy }) }
+  if (!own.pins) return wishes
+  const { devices } = await context.devices.report()
+  return { ...wishes, pins: deviceIdsOf(own.pins, devices, 'multi_gpu.gpu_selection') }
 }
 
 function headerOf(request: FastifyRequest, name: string): string | undefined {

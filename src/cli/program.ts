@@ -2,7 +2,9 @@ import { Command } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { signinCommand, signoutCommand } from './account.ts'
 import { benchCommand } from './bench.ts'
+import { benchmarkCommand } from './benchmark.ts'
 import { completionCommand } from './completion.ts'
+import { configCommand } from './config.ts'
 import { copyCommand } from './cp.ts'
 import { createCommand } from './create.ts'
 import { doctorCommand } from './doctor.ts'
@@ -11,13 +13,16 @@ import { gpusCommand } from './gpus.ts'
 import { formatHelp } from './help.ts'
 import { launchCommand } from './launch.ts'
 import { listCommand } from './list.ts'
+import { migrateModelsCommand } from './migrate-models.ts'
 import { mockEngineCommand } from './mock-engine.ts'
+import { planCommand } from './plan.ts'
 import { programName } from './program-name.ts'
 import { psCommand } from './ps.ts'
 import { pullCommand } from './pull.ts'
 import { pushCommand } from './push.ts'
 import { restartCommand } from './restart.ts'
 import { removeCommand } from './rm.ts'
+import { rpcWorkerCommand } from './rpc-worker.ts'
 import { runCommand } from './run.ts'
 import { serveCommand } from './serve.ts'
 import { showCommand } from './show.ts'
@@ -47,11 +52,16 @@ const commands = [
   gpusCommand,
   topologyCommand,
   doctorCommand,
+  planCommand,
   benchCommand,
+  benchmarkCommand,
+  migrateModelsCommand,
   mockEngineCommand,
   simulateCommand,
+  rpcWorkerCommand,
   unitsCommand,
   engineCommand,
+  configCommand,
   completionCommand,
   versionCommand,
 ]

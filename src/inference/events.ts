@@ -24,6 +24,9 @@ export interface Usage {
   outputTokens: number
   promptMs: number
   outputMs: number
+  /** Tokens that a small model guessed ahead (speculative decoding), and how many of them the model took. */
+  draftTokens?: number
+  draftAcceptedTokens?: number
 }
 
 export interface TokenEvent {

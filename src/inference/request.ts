@@ -71,6 +71,13 @@ export interface RoutingWishes {
   precision?: 'fp16' | 'bf16' | 'fp32'
   maxWatts?: number
   maxCostPerMillionTokens?: number
+  /** How its model is laid out where it is loaded for this request; an instance that runs is taken as it is. */
+  strategy?: 'single' | 'data' | 'tensor' | 'pipeline' | 'hybrid'
+  /** With `tensor` and `hybrid`: devices that share each layer; with `pipeline` and `hybrid`: stages. */
+  tensorSize?: number
+  pipelineSize?: number
+  /** What such a load is to be best at; `balanced` leaves it to the configuration. */
+  profile?: 'latency' | 'throughput' | 'power' | 'balanced'
 }
 
 /** Where a request went, and why, for headers, logs and people. */

@@ -1,10 +1,10 @@
+import { quantile } from '../core/index.ts'
 import { type PolicyName, policyNames } from '../routing/index.ts'
 import { pooledHitShare } from './bounds.ts'
 import type { Cluster } from './cluster.ts'
 import {
   meanOf,
   type Objective,
-  quantile,
   type Summary,
   sorted,
   summarise,

@@ -2,6 +2,8 @@ import type { Device, Health, Link, Sensors } from '../../hardware/index.ts'
 
 /** An instance as it stands on a device. */
 export interface DeviceInstance {
+  /** Its number, as `X-Drover-Instance` tells it. */
+  instance: number
   model: string
   engine: string
   pid: number

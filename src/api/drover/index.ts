@@ -3,6 +3,8 @@ import type { ApiContext } from '../context.ts'
 import { readJson, replyWithError, sendJson } from '../http/index.ts'
 import { errorJson } from '../ollama/encode.ts'
 import { modelRequired } from '../resolve.ts'
+import { configuration } from './configuration.ts'
+import { plan, planQuery } from './plan.ts'
 import { restartRequest } from './requests.ts'
 import { drain, explain, explainQuery } from './routing.ts'
 
@@ -17,10 +19,15 @@ export function droverRoutes(app: FastifyInstance, context: ApiContext): void {
     sendJson(reply, JSON.stringify(await context.devices.report())),
   )
 
+  /** Every setting, and what became of the file's last change. */
+  app.get('/api/config', (_request, reply) => configuration(context, reply))
+
   /** Who waits, what each instance does, and how wrong predictions were. */
   app.get('/api/queue', async (_request, reply) => sendJson(reply, JSON.stringify(context.router.queue())))
   app.get('/api/route/explain', (request, reply) => explainQuery(context, request, reply))
   app.post('/api/route/explain', (request, reply) => explain(context, request, reply))
+  app.get('/api/plan', (request, reply) => planQuery(context, request, reply))
+  app.post('/api/plan', (request, reply) => plan(context, request, reply))
   app.post('/api/drain', (request, reply) => drain(context, request, reply))
 
   /** Replaces every instance of a model by a new one; no request is refused meanwhile. */

@@ -6,7 +6,7 @@ import { readJson, sendJson } from '../http/index.ts'
 import { toChat, toGenerate } from '../ollama/answer.ts'
 import { explainRequest } from '../ollama/requests.ts'
 import { modelRequired } from '../resolve.ts'
-import { routingOf } from '../routing-wishes.ts'
+import { routingFor } from '../routing-wishes.ts'
 import { drainRequest } from './requests.ts'
 
 /** Grace of a drain that names none. */
@@ -26,15 +26,15 @@ export async function explainQuery(context: ApiContext, request: FastifyRequest,
 }
 
 async function explained(
-  { router }: ApiContext,
+  context: ApiContext,
   request: FastifyRequest,
   reply: FastifyReply,
   inference: InferenceRequest,
 ) {
   if (inference.model === '') throw modelRequired
   request.exchange.model = inference.model
-  const routing = routingOf(request)
-  const explanation = await router.explain({ ...inference, routing }, request.exchange.signal)
+  const routing = await routingFor(context, request, inference)
+  const explanation = await context.router.explain({ ...inference, routing }, request.exchange.signal)
   return sendJson(reply, JSON.stringify(explanation))
 }
 

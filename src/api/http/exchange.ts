@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { randomId } from '../../core/index.ts'
-import { DroverError, type RouteReport } from '../../inference/index.ts'
+import { DroverError, type RouteReport, type RoutingWishes } from '../../inference/index.ts'
 import type { ApiLog } from '../log.ts'
 
 /** One request on its way: when to give it up, and what the access log will say of it. */
@@ -83,6 +83,19 @@ export function announceRoute(exchange: Exchange, route: RouteReport): void {
   }
   if (route.moves > 0) exchange.setHeader('X-Drover-Moves', route.moves)
   if (route.degraded !== undefined) exchange.setHeader('X-Drover-Degraded', route.degraded)
+}
+
+/** Tells the client which of its wishes about several devices were understood, and how. */
+export function announceMultiGpu(exchange: Exchange, wishes: RoutingWishes): void {
+  const { strategy, profile, pins = [], tensorSize, pipelineSize } = wishes
+  const parts = [
+    ...(strategy === undefined ? [] : [`strategy=${strategy}`]),
+    ...(tensorSize === undefined ? [] : [`tensor_size=${tensorSize}`]),
+    ...(pipelineSize === undefined ? [] : [`pipeline_size=${pipelineSize}`]),
+    ...(pins.length === 0 ? [] : [`gpus=${pins.join(',')}`]),
+    ...(profile === undefined ? [] : [`profile=${profile}`]),
+  ]
+  if (parts.length > 0) exchange.setHeader('X-Drover-Multi-Gpu', parts.join('; '))
 }
 
 function logAccess(log: ApiLog, request: FastifyRequest, status: number, ms: number): void {

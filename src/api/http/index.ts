@@ -1,7 +1,7 @@
 export { type BodyBudget, contentTypeOf, createBodyBudget, readBytes, readJson } from './body.ts'
 export { answerBrokenRequest } from './broken.ts'
 export { replyWithError } from './errors.ts'
-export { announceRoute, type Exchange, sendJson, trackExchanges } from './exchange.ts'
+export { announceMultiGpu, announceRoute, type Exchange, sendJson, trackExchanges } from './exchange.ts'
 export { isLocalHost, isLoopback } from './hosts.ts'
 export { createOriginCheck } from './origins.ts'
 export { answerUnknown } from './pages.ts'

@@ -4,6 +4,7 @@ import { collectAnswer, openAnswer, streamAnswer } from '../answer.ts'
 import type { ApiContext } from '../context.ts'
 import { toFormat } from '../format.ts'
 import { readJson, sendJson } from '../http/index.ts'
+import { multiGpuWishes } from '../multigpu/wishes.ts'
 import { toModelOptions } from '../options.ts'
 import { chatWording, generateWording, type NotFoundWording, resolveModel } from '../resolve.ts'
 import { toTools } from '../tools.ts'
@@ -74,6 +75,7 @@ function toCommon(body: GenerateBody | ChatBody) {
     model: body.model ?? '',
     options: toModelOptions(body.options),
     ...(format !== undefined && { format }),
+    ...(body.multi_gpu && { routing: multiGpuWishes(body.multi_gpu) }),
     ...(body.think !== undefined && { think: body.think }),
     ...(body.keep_alive !== undefined && { keepAliveMs: body.keep_alive }),
     ...(body.truncate !== undefined && { truncate: body.truncate }),

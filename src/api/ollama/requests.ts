@@ -18,6 +18,7 @@ import {
   parseGoDuration,
   type Schema,
 } from '../go-json/index.ts'
+import { multiGpuWish } from '../multigpu/wishes.ts'
 import { toolList } from '../tools.ts'
 
 const zeroBytes = new Uint8Array()
@@ -69,6 +70,7 @@ const answerFields = {
   logprobs: goBool,
   top_logprobs: goInt,
   _debug_render_only: goBool,
+  multi_gpu: multiGpuWish,
 }
 
 export const generateRequest = goStruct('api', 'GenerateRequest', {

@@ -10,6 +10,7 @@ import { collectAnswer, type EventEncoder, openAnswer, streamAnswer, type WholeA
 import type { ApiContext } from '../context.ts'
 import { toFormat } from '../format.ts'
 import { readJson, sendJson } from '../http/index.ts'
+import { multiGpuWishes } from '../multigpu/wishes.ts'
 import { chatWording, generateWording, resolveModel } from '../resolve.ts'
 import { toTools } from '../tools.ts'
 import { chatCompletionJson, completionJson, createChatEncoder, createCompletionEncoder } from './encode.ts'
@@ -85,6 +86,7 @@ function toChat(body: ChatCompletionBody): ChatRequest {
     options: { ...toSampling(body), ...(stop?.length && { stop }) },
     ...(body.tools?.length && { tools: toTools(body.tools) }),
     ...(think !== undefined && { think }),
+    ...(body.multi_gpu && { routing: multiGpuWishes(body.multi_gpu) }),
     ...(body.logprobs && { logprobs: true, topLogprobs: body.top_logprobs ?? 0 }),
   }
 }
@@ -113,6 +115,7 @@ function toGenerate(body: CompletionBody): GenerateRequest {
       ...(stop?.length && { stop }),
     },
     ...(body.suffix && { suffix: body.suffix }),
+    ...(body.multi_gpu && { routing: multiGpuWishes(body.multi_gpu) }),
     ...(body.logprobs !== undefined && body.logprobs > 0 && { logprobs: true, topLogprobs: body.logprobs }),
   }
 }

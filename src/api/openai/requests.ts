@@ -10,6 +10,7 @@ import {
   goString,
   goStruct,
 } from '../go-json/index.ts'
+import { multiGpuWish } from '../multigpu/wishes.ts'
 import { toolList } from '../tools.ts'
 
 const float = goFloat('float64')
@@ -53,6 +54,7 @@ export const chatCompletionRequest = goStruct('openai', 'ChatCompletionRequest',
   reasoning_effort: goString,
   logprobs: goBool,
   top_logprobs: goInt,
+  multi_gpu: multiGpuWish,
 })
 
 export const completionRequest = goStruct('openai', 'CompletionRequest', {
@@ -69,6 +71,7 @@ export const completionRequest = goStruct('openai', 'CompletionRequest', {
   top_p: float32,
   suffix: goString,
   logprobs: goInt,
+  multi_gpu: multiGpuWish,
 })
 
 export const embeddingsRequest = goStruct('openai', 'EmbedRequest', {

@@ -157,6 +157,7 @@ const device = object({
   'unusedReason?': string,
   instances: list(
     object({
+      instance: integer,
       model: string,
       engine: string,
       pid: integer,
@@ -168,7 +169,6 @@ const device = object({
   ),
 })
 
-/** What Drover has beyond the dialects. */
 const candidate = object({
   instance: integer,
   devices: list(string),
@@ -181,8 +181,169 @@ const candidate = object({
   rates: dictionary,
 })
 
+const planned = object({
+  strategy: string,
+  model: string,
+  instances: list(
+    object({
+      engine: string,
+      node: string,
+      splitMode: string,
+      tensorSize: integer,
+      pipelineSize: integer,
+      parts: list(dictionary),
+      host: dictionary,
+      contextLength: integer,
+      slots: integer,
+      kvCacheType: string,
+      'draftDeviceId?': string,
+    }),
+  ),
+  speed: dictionary,
+  reasons: list(string),
+})
+const plan = object({
+  ok: boolean,
+  'plans?': list(planned),
+  rejected: list(object({ what: string, reason: string })),
+  'message?': string,
+  'neededBytes?': number,
+  'usableBytes?': number,
+  'suggestions?': list(string),
+  subject: object({
+    name: string,
+    format: string,
+    fileType: string,
+    parameterCount: number,
+    weightBytes: number,
+  }),
+  inventory: object({ nodes: list(dictionary), devices: list(dictionary), links: list(dictionary) }),
+  commands: list(
+    object({
+      instance: integer,
+      count: integer,
+      commands: list(object({ 'node?': string, env: dictionary, argv: list(string) })),
+    }),
+  ),
+})
+
+const deviceMemory = object({ totalBytes: integer, 'usedBytes?': integer, modelsBytes: number })
+const spread = object({ mean: number, p50: number, p90: number, p99: number })
+const move = object({
+  id: integer,
+  model: string,
+  from: list(string),
+  to: list(string),
+  reason: string,
+  state: string,
+  'error?': string,
+})
+const laidOutInstance = object({
+  instance: integer,
+  model: string,
+  engine: string,
+  state: string,
+  strategy: string,
+  slots: integer,
+  running: integer,
+  'contextLength?': integer,
+  parts: list(
+    object({
+      deviceId: string,
+      stage: integer,
+      'layers?': list(integer),
+      share: number,
+      bytes: number,
+      'memory?': dictionary,
+      'remote?': boolean,
+    }),
+  ),
+})
+
+const multiGpuAnswers = {
+  multiGpuStatus: object({
+    enabled: boolean,
+    strategy: string,
+    devices: list(
+      object({
+        id: string,
+        label: string,
+        name: string,
+        vendor: string,
+        state: string,
+        health: string,
+        used: boolean,
+        'unusedReason?': string,
+        memory: deviceMemory,
+      }),
+    ),
+    instances: list(laidOutInstance),
+    moves: list(move),
+    problems: list(string),
+  }),
+  multiGpuTopology: object({ devices: list(dictionary), links: list(dictionary) }),
+  multiGpuPerformance: object({
+    'windowSeconds?': number,
+    'throughput?': object({
+      requestsPerSecond: number,
+      promptTokensPerSecond: number,
+      outputTokensPerSecond: number,
+      running: integer,
+    }),
+    'latency?': object({ 'ttftMs?': spread, 'itlMs?': spread, 'endToEndMs?': spread }),
+    'failures?': integer,
+    'devices?': list(
+      object({
+        id: string,
+        label: string,
+        memory: deviceMemory,
+        running: integer,
+        'utilization?': number,
+        'memoryUtilization?': number,
+        'powerWatts?': number,
+        'powerLimitWatts?': number,
+        'temperatureC?': number,
+        'throttle?': list(string),
+      }),
+    ),
+  }),
+  multiGpuModels: object({
+    models: list(
+      object({
+        model: string,
+        wanted: integer,
+        running: integer,
+        loading: integer,
+        'strategy?': string,
+        'reason?': string,
+        slots: integer,
+        memoryBytes: number,
+        devices: list(string),
+      }),
+    ),
+  }),
+  multiGpuConfig: object({
+    'changed?': list(object({ key: string, 'from?': anything, 'to?': anything })),
+    multi_gpu: dictionary,
+    from: dictionary,
+    'file?': string,
+    'refused?': dictionary,
+  }),
+  multiGpuMoves: object({ 'dryRun?': boolean, moves: list(move) }),
+}
+
+/** What Drover has beyond the dialects. */
 export const droverAnswers = {
+  ...multiGpuAnswers,
+  plan,
   devices: object({ devices: list(device), links: list(dictionary), problems: list(string) }),
+  configuration: object({
+    'file?': string,
+    readAt: string,
+    settings: list(dictionary),
+    restart: list(dictionary),
+    'refused?': object({ at: string, problems: list(string) }),
+  }),
   restart: object({ model: string, instances: integer }),
   drain: object({ instance: integer, graceMs: number }),
   explanation: object({

@@ -1,6 +1,9 @@
 import { countTokensRequest, messagesRequest } from '../anthropic/requests.ts'
+import { planRequest } from '../drover/plan.ts'
 import { drainRequest, restartRequest } from '../drover/requests.ts'
 import type { JsonSchema } from '../go-json/index.ts'
+import { configRequest } from '../multigpu/configuration.ts'
+import { migrateRequest, rebalanceRequest } from '../multigpu/requests.ts'
 import {
   copyRequest,
   createRequest,
@@ -21,7 +24,7 @@ import { chatCompletionRequest, completionRequest, embeddingsRequest } from '../
 import { responsesRequest } from '../openai/responses/request.ts'
 import { anthropicAnswers, droverAnswers, ollamaAnswers, openAiAnswers } from './answers.ts'
 
-type Method = 'get' | 'head' | 'post' | 'delete'
+type Method = 'get' | 'head' | 'post' | 'put' | 'delete'
 
 /** One route as the document describes it. */
 export interface Operation {
@@ -104,6 +107,14 @@ export const operations: readonly Operation[] = [
     request: restartRequest,
     answer: droverAnswers.restart,
   }),
+  drover(
+    'get',
+    '/api/config',
+    'Every setting with its value, and what became of the last change of the file',
+    {
+      answer: droverAnswers.configuration,
+    },
+  ),
   drover('get', '/api/queue', 'Who waits, what each instance does, and how wrong predictions were', {
     answer: droverAnswers.queue,
   }),
@@ -114,9 +125,56 @@ export const operations: readonly Operation[] = [
     request: explainRequest,
     answer: droverAnswers.explanation,
   }),
+  drover('get', '/api/plan', 'How a model would lie on devices, and why; the fields of the POST as a query', {
+    answer: droverAnswers.plan,
+  }),
+  drover(
+    'post',
+    '/api/plan',
+    'How a model would lie on these devices or others, and why; nothing is started',
+    {
+      request: planRequest,
+      answer: droverAnswers.plan,
+    },
+  ),
   drover('post', '/api/drain', 'Lets one instance end; its answers go on elsewhere after the grace', {
     request: drainRequest,
     answer: droverAnswers.drain,
+  }),
+  drover('get', '/api/multigpu/status', 'Devices, and how instances lie on them', {
+    answer: droverAnswers.multiGpuStatus,
+  }),
+  drover('get', '/api/multigpu/topology', 'Devices and the links between them', {
+    answer: droverAnswers.multiGpuTopology,
+  }),
+  drover(
+    'get',
+    '/api/multigpu/performance',
+    "Throughput and latency of the last minute, and the devices' sensors",
+    {
+      answer: droverAnswers.multiGpuPerformance,
+    },
+  ),
+  drover('get', '/api/multigpu/models', 'Instances of each model, wanted and running', {
+    answer: droverAnswers.multiGpuModels,
+  }),
+  drover('get', '/api/multigpu/config', 'The section `multi_gpu` of the configuration in force', {
+    answer: droverAnswers.multiGpuConfig,
+  }),
+  drover('put', '/api/multigpu/config', 'Changes settings of that section, in the file and at once', {
+    request: configRequest,
+    answer: droverAnswers.multiGpuConfig,
+  }),
+  drover('post', '/api/multigpu/migrate', 'Puts a model on other devices, failing no request', {
+    request: migrateRequest,
+    answer: droverAnswers.multiGpuMoves,
+  }),
+  drover('post', '/api/multigpu/rebalance', 'Lays out anew what would gain by it', {
+    request: rebalanceRequest,
+    answer: droverAnswers.multiGpuMoves,
+  }),
+  drover('post', '/api/multigpu/undo', 'Takes the last migration or rebalance back', {
+    answer: droverAnswers.multiGpuMoves,
   }),
   ollama('get', '/', 'Says that the server runs', { text: true }),
   ollama('head', '/', 'Says that the server runs'),

@@ -9,7 +9,13 @@ import type {
 import { DroverError } from '../../inference/index.ts'
 import type { ModelDescription, ModelMaker, ModelStore, Registry, StoredModel } from '../../models/index.ts'
 import type { Batches, Explanation, LoadedModel, Router } from '../../routing/index.ts'
-import { type ApiConfig, createApi, type DeviceStatus } from '../index.ts'
+import {
+  type ApiConfig,
+  type Configuration,
+  createApi,
+  type DeviceStatus,
+  type MultiGpuControl,
+} from '../index.ts'
 
 /** What the scripted router answers with: events, or a function that makes them. */
 type Script = (request: InferenceRequest, signal: AbortSignal) => AsyncIterable<InferenceEvent>
@@ -136,7 +142,16 @@ const cpu: DeviceStatus = {
   health: { state: 'healthy', reasons: [] },
   used: true,
   instances: [
-    { model: 'tiny:latest', engine: 'embedded', pid: 7, state: 'ready', slots: 4, running: 1, bytes: 1234 },
+    {
+      instance: 7,
+      model: 'tiny:latest',
+      engine: 'embedded',
+      pid: 7,
+      state: 'ready',
+      slots: 4,
+      running: 1,
+      bytes: 1234,
+    },
   ],
 }
 
@@ -165,6 +180,8 @@ export function testApi(
     registry?: Partial<Registry>
     makeModel?: ModelMaker
     batches?: Batches
+    multiGpu?: MultiGpuControl
+    configuration?: Configuration
     config?: Partial<ApiConfig>
   } = {},
 ) {
@@ -218,6 +235,8 @@ export function testApi(
     registry: { pull: noProgress, push: noProgress, ...options.registry },
     makeModel: options.makeModel ?? noProgress,
     ...(options.batches && { batches: options.batches }),
+    ...(options.multiGpu && { multiGpu: options.multiGpu }),
+    ...(options.configuration && { configuration: options.configuration }),
     devices: { report: async () => ({ devices: [cpu], links: [], problems: [] }) },
     version: '0.33.0',
     log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },

@@ -57,9 +57,9 @@ export interface BenchOptions {
  */
 export async function measureDevices(options: BenchOptions): Promise<BenchReport> {
   const { config } = options
-  if (config.engine === 'ollama') {
+  if (!['auto', 'llama.cpp', 'embedded'].includes(config.engine)) {
     throw new Error(
-      'Ollama runs no model outside its own store, so it cannot be measured: say --engine llama.cpp or embedded',
+      `${config.engine} runs no model that Drover makes, so it cannot be measured: say --engine llama.cpp or embedded`,
     )
   }
   await sweepRunDirs()

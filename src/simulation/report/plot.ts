@@ -1,4 +1,4 @@
-import type { Experiment, Row } from '../experiment.ts'
+import type { Experiment } from '../experiment.ts'
 import { element, label } from './markup.ts'
 import { simulatedTitle, time } from './table.ts'
 
@@ -20,37 +20,60 @@ const colours = [
   '#1c2430',
 ]
 const margin = 24
-const panel = { width: 360, height: 240, left: 48, gap: 40 }
+const box = { width: 360, height: 240, left: 48, gap: 40 }
 const top = 92
 const legendRow = 20
 
-/**
- * Which share of the requests had their first token within which time, a line for each policy and a panel for each
- * load, on one logarithmic axis. One SVG document without scripts or outside files.
- */
+/** One line of a plot. */
+export interface QuantileLine {
+  /** Lines of one panel are drawn together, those of one name in one colour. */
+  panel: string
+  name: string
+  /** Milliseconds at evenly spaced shares, from the least value to the largest. */
+  quantilesMs: readonly number[]
+  /** What a reader is told who points at it. */
+  told: string
+}
+
+/** A simulation's times to first token, a line for each policy and a panel for each load. */
 export function drawPlot({ rows }: Experiment, about: string): string {
-  const loads = [...new Set(rows.map(({ load }) => load))]
-  const routers = [...new Set(rows.map(({ router }) => router))]
-  const colourOf = (router: string) =>
-    colours[routers.indexOf(router as Row['router']) % colours.length] ?? ''
-  const axis = axisOf(rows)
-  const step = panel.left + panel.width + panel.gap
-  const width = 2 * margin + Math.max(loads.length * step, 480)
+  const lines = rows.map(({ load, router, summary, ttftQuantilesMs }) => ({
+    panel: load === undefined ? 'as recorded' : `load ${Number((load * 100).toFixed(1))} %`,
+    name: router,
+    quantilesMs: ttftQuantilesMs,
+    told: `${router}: mean ${time(summary.ttftMs.mean)}, p99 ${time(summary.ttftMs.p99)}`,
+  }))
+  return drawQuantiles(lines, { title: 'Time to first token', about: [simulatedTitle, about] })
+}
+
+/**
+ * Which share of the values is within which time, on one logarithmic axis. One SVG document without scripts or outside
+ * files.
+ */
+export function drawQuantiles(
+  lines: readonly QuantileLine[],
+  { title, about }: { title: string; about: readonly string[] },
+): string {
+  const panels = [...new Set(lines.map(({ panel }) => panel))]
+  const names = [...new Set(lines.map(({ name }) => name))]
+  const colourOf = (name: string) => colours[names.indexOf(name) % colours.length] ?? ''
+  const axis = axisOf(lines)
+  const step = box.left + box.width + box.gap
+  const width = 2 * margin + Math.max(panels.length * step, 480)
   const perRow = Math.max(1, Math.floor((width - 2 * margin) / 190))
-  const legendTop = top + panel.height + 60
-  const height = legendTop + Math.ceil(routers.length / perRow) * legendRow + margin
-  const panels = loads.map((load, index) => {
-    const at = margin + panel.left + index * step
-    const ofLoad = rows.filter((row) => row.load === load)
-    const title = load === undefined ? 'as recorded' : `load ${Number((load * 100).toFixed(1))} %`
-    const lines = ofLoad.map((row) => lineOf(row, axis, at, colourOf(row.router)))
-    return [drawAxes(axis, at), label(at, top - 10, 'name ink', title), ...lines].join('')
+  const legendTop = top + box.height + 60
+  const height = legendTop + Math.ceil(names.length / perRow) * legendRow + margin
+  const drawn = panels.map((panel, index) => {
+    const at = margin + box.left + index * step
+    const own = lines.filter((line) => line.panel === panel)
+    const curves = own.map((line) => curveOf(line, axis, at, colourOf(line.name)))
+    return [drawAxes(axis, at), label(at, top - 10, 'name ink', panel), ...curves].join('')
   })
-  const legend = routers.map((router, index) => {
+  const legend = names.map((name, index) => {
     const x = margin + (index % perRow) * 190
     const y = legendTop + Math.floor(index / perRow) * legendRow
-    const swatch = { x, y: y - 9, width: 18, height: 4, rx: 2, fill: colourOf(router) }
-    return element('rect', swatch) + label(x + 24, y - 4, 'small ink', router)
+    const swatch = { x, y: y - 9, width: 18, height: 4, rx: 2, fill: colourOf(name) }
+    return element('rect', swatch) + label(x + 24, y - 4, 'small ink', name)
   })
   return `${element(
     'svg',
@@ -62,13 +85,12 @@ export function drawPlot({ rows }: Experiment, about: string): string {
       height,
       viewBox: `0 0 ${Math.ceil(width)} ${Math.ceil(height)}`,
     },
-    element('title', {}, 'Time to first token'),
+    element('title', {}, title),
     element('style', {}, styleSheet),
     element('rect', { width: '100%', height: '100%', class: 'ground' }),
-    label(margin, 32, 'title ink', 'Time to first token'),
-    label(margin, 51, 'small dim', simulatedTitle),
-    label(margin, 67, 'small dim', about),
-    ...panels,
+    label(margin, 32, 'title ink', title),
+    ...about.map((line, index) => label(margin, 51 + 16 * index, 'small dim', line)),
+    ...drawn,
     ...legend,
   )}\n`
 }
@@ -79,8 +101,8 @@ interface Axis {
 }
 
 /** Whole powers of ten around all that is shown. */
-function axisOf(rows: readonly Row[]): Axis {
-  const values = rows.flatMap(({ ttftQuantilesMs }) => [ttftQuantilesMs[2] ?? 1, ttftQuantilesMs.at(-1) ?? 1])
+function axisOf(lines: readonly QuantileLine[]): Axis {
+  const values = lines.flatMap(({ quantilesMs }) => [quantilesMs[2] ?? 1, quantilesMs.at(-1) ?? 1])
   const least = Math.floor(Math.log10(Math.max(0.1, Math.min(...values))))
   const most = Math.ceil(Math.log10(Math.max(1, ...values)))
   return { leastMs: 10 ** least, mostMs: 10 ** Math.max(most, least + 1) }
@@ -88,11 +110,11 @@ function axisOf(rows: readonly Row[]): Axis {
 
 function xOf(ms: number, { leastMs, mostMs }: Axis, left: number): number {
   const share = Math.log(Math.max(ms, leastMs) / leastMs) / Math.log(mostMs / leastMs)
-  return left + share * panel.width
+  return left + share * box.width
 }
 
 function drawAxes(axis: Axis, left: number): string {
-  const bottom = top + panel.height
+  const bottom = top + box.height
   const parts: string[] = []
   for (let ms = axis.leastMs; ms <= axis.mostMs * 1.001; ms *= 10) {
     const x = xOf(ms, axis, left)
@@ -100,8 +122,8 @@ function drawAxes(axis: Axis, left: number): string {
     parts.push(label(x, bottom + 16, 'small dim middle', tick(ms)))
   }
   for (const share of [0, 0.5, 0.9, 1]) {
-    const y = bottom - share * panel.height
-    parts.push(element('line', { x1: left, x2: left + panel.width, y1: y, y2: y, class: 'grid' }))
+    const y = bottom - share * box.height
+    parts.push(element('line', { x1: left, x2: left + box.width, y1: y, y2: y, class: 'grid' }))
     parts.push(label(left - 6, y + 4, 'small dim end', `${share * 100} %`))
   }
   return parts.join('')
@@ -111,14 +133,12 @@ function tick(ms: number): string {
   return time(ms).replace(/\.0+(?= )/, '')
 }
 
-function lineOf(row: Row, axis: Axis, left: number, colour: string): string {
-  const { ttftQuantilesMs, router, summary } = row
-  const last = ttftQuantilesMs.length - 1
-  const points = ttftQuantilesMs.map((ms, index) => {
-    const y = top + panel.height - (index / last) * panel.height
+function curveOf({ quantilesMs, told }: QuantileLine, axis: Axis, left: number, colour: string): string {
+  const last = quantilesMs.length - 1
+  const points = quantilesMs.map((ms, index) => {
+    const y = top + box.height - (index / last) * box.height
     return `${xOf(ms, axis, left).toFixed(1)},${y.toFixed(1)}`
   })
-  const told = `${router}: mean ${time(summary.ttftMs.mean)}, p99 ${time(summary.ttftMs.p99)}`
   return element(
     'polyline',
     { points: points.join(' '), stroke: colour, class: 'line' },

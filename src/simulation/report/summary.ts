@@ -1,12 +1,5 @@
+import { quantile, type Spread, spreadOf } from '../../core/index.ts'
 import type { Measured, Run } from '../measured.ts'
-
-/** A distribution in milliseconds. */
-export interface Spread {
-  mean: number
-  p50: number
-  p90: number
-  p99: number
-}
 
 /** What was promised: an answer is good when it kept both. Milliseconds. */
 export interface Objective {
@@ -124,29 +117,8 @@ function jainOf(answered: readonly Measured[]): number {
   return squares > 0 ? sum(rates, (rate) => rate) ** 2 / (rates.length * squares) : 1
 }
 
-function spreadOf(values: number[]): Spread {
-  const inOrder = sorted(values)
-  return {
-    mean: ratio(
-      sum(inOrder, (value) => value),
-      inOrder.length,
-    ),
-    p50: quantile(inOrder, 0.5),
-    p90: quantile(inOrder, 0.9),
-    p99: quantile(inOrder, 0.99),
-  }
-}
-
 export function sorted(values: number[]): number[] {
   return values.sort((a, b) => a - b)
-}
-
-/** Of values in order; between two of them it is taken to grow evenly. */
-export function quantile(inOrder: readonly number[], share: number): number {
-  const at = share * (inOrder.length - 1)
-  const low = inOrder[Math.floor(at)] ?? 0
-  const high = inOrder[Math.ceil(at)] ?? low
-  return low + (high - low) * (at - Math.floor(at))
 }
 
 function sum<One>(all: readonly One[], of: (one: One) => number): number {

@@ -12,6 +12,8 @@ export const engine: Check = (facts) => {
   const { config, engines } = facts
   if (!engines || config?.error !== undefined || config === undefined) return []
   if (config.config.engine === 'ollama') return ollamaEngine(config.config, engines)
+  // What others find and can, they say when the server starts.
+  if (!['auto', 'llama.cpp', 'embedded'].includes(config.config.engine)) return []
   const used = usedEngine(config.config, engines)
   if (!used) return [noEngine(engines)]
   const unseen = unseenCards(facts, used)

@@ -95,6 +95,7 @@ describe('memory of a card that other programs hold', () => {
 
   it("does not count Drover's own instances", () => {
     const own = {
+      instance: 1,
       model: 'm',
       engine: 'llama.cpp',
       pid: 5,

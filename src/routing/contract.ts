@@ -9,6 +9,7 @@ import type {
 import type { StoredModel } from '../models/index.ts'
 import type { PriorityClass, QueueReport } from './admission/index.ts'
 import type { ResponseCacheStats } from './batching/index.ts'
+import type { LoadWish } from './lifecycle/index.ts'
 import type { Rates } from './policy/index.ts'
 import type { PredictionError } from './prediction/index.ts'
 import type { PrefixStats } from './prefix/index.ts'
@@ -147,4 +148,10 @@ export interface Router {
   restart(model: string): Promise<number>
   /** Refuses new requests, lets running ones end for `drainMs`, stops every engine. Call again to hurry. */
   close(options: { drainMs: number }): Promise<void>
+}
+
+/** A router, for those who place models. */
+export interface PlacingRouter extends Router {
+  /** How a model would be loaded for a request that asks for nothing special. Throws `model_not_found`. */
+  wish(model: string): Promise<LoadWish>
 }

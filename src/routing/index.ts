@@ -25,10 +25,16 @@ export {
 } from './dispatch/index.ts'
 export { createHealthBook, createRetryBudget, defaultHealthLimits } from './health/index.ts'
 export { createHedger } from './hedging/index.ts'
-export type { DeviceRoom, LoadOptions, LoadPlan, LoadWish, MachineFacts } from './lifecycle/index.ts'
+export type { DeviceRoom, LoadOptions, LoadPlan, LoadWish, MachineFacts, Move } from './lifecycle/index.ts'
 export { loadOptionsOf } from './options.ts'
 export { filterCandidates, type PolicyName, policies, policyNames } from './policy/index.ts'
-export { createPool, type DeviceTrouble, type Pool, type PoolOptions } from './pool/index.ts'
+export {
+  createPool,
+  type DeviceTrouble,
+  type InstanceReport,
+  type Pool,
+  type PoolOptions,
+} from './pool/index.ts'
 export { createPredictor } from './prediction/index.ts'
 export { createPrefixIndex, idBlocks, type PrefixBlocks } from './prefix/index.ts'
 export type { ResolvedModel } from './resolve.ts'

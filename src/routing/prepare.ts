@@ -2,7 +2,7 @@ import type { CompletionRequest, EngineInstance } from '../engines/index.ts'
 import type { InferenceEvent, InferenceRequest, ModelOptions } from '../inference/index.ts'
 import { createOutputParser } from '../prompts/index.ts'
 import { maxTokensOf, samplingOf } from './options.ts'
-import { fitPrompt, type RenderedPrompt, renderRequest, thinkOf } from './render.ts'
+import { chatOf, fitPrompt, type RenderedPrompt, renderRequest, thinkOf } from './render.ts'
 import type { ResolvedModel } from './resolve.ts'
 import type { Generate } from './run.ts'
 import { type StreamEnd, streamCompletion, streamFormattedThinking } from './stream.ts'
@@ -24,6 +24,7 @@ export async function prepare(
   const past = request.kind === 'generate' ? request.context : undefined
   const history = past && past.length > 0 ? await instance.detokenize(past) : ''
   const rendered = known ?? renderRequest(request, model, history)
+  if (instance.chatOnly) return prepareChat(request, model, options, instance, rendered)
   const fitted = await fitPrompt(rendered, request, model, instance, options, history)
   const completion: CompletionRequest = {
     prompt: fitted.prompt,
@@ -41,6 +42,27 @@ export async function prepare(
     completion.maxTokens = Math.max(1, Math.min(completion.maxTokens, instance.contextLength - promptTokens))
   }
   return { rendered, completion }
+}
+
+/** For a server that renders and parses by itself: it also cuts what is too long, or refuses it. */
+function prepareChat(
+  request: InferenceRequest,
+  model: ResolvedModel,
+  options: ModelOptions,
+  instance: EngineInstance,
+  rendered: RenderedPrompt,
+): Prepared {
+  const chat = rendered.structured ? chatOf(request, model) : undefined
+  const completion: CompletionRequest = {
+    prompt: rendered.text,
+    sampling: samplingOf(options),
+    maxTokens: maxTokensOf(options, instance.contextLength),
+    stop: options.stop ?? [],
+    ...(request.format !== undefined && { format: request.format }),
+    ...(request.logprobs && { topLogprobs: request.topLogprobs ?? 0 }),
+    ...(chat && { chat: { ...chat, prompt: rendered.text } }),
+  }
+  return { rendered: { ...rendered, structured: false }, completion }
 }
 
 export async function countTokens(prompt: string | number[], instance: EngineInstance): Promise<number> {

@@ -1,4 +1,4 @@
-import type { EngineInstance } from '../engines/index.ts'
+import type { ChatPrompt, EngineInstance } from '../engines/index.ts'
 import {
   DroverError,
   defaultOptions,
@@ -70,6 +70,16 @@ function templateOf(request: InferenceRequest, model: ResolvedModel): PromptTemp
   if (request.kind !== 'generate' || !request.template) return model.template
   const { parser } = model.template
   return { ...compileTemplate({ goTemplate: request.template }), ...(parser && { parser }) }
+}
+
+/** The conversation as it is rendered, for who renders it himself. */
+export function chatOf(request: InferenceRequest, model: ResolvedModel): Omit<ChatPrompt, 'prompt'> {
+  const think = thinkOf(request, model)
+  return {
+    messages: messagesOf(request, model),
+    tools: request.kind === 'chat' ? (request.tools ?? []) : [],
+    ...(think !== undefined && { think }),
+  }
 }
 
 /** The conversation with what the model file adds to it: its example messages and its system prompt. */

@@ -9,12 +9,13 @@ import {
   type InferenceRequest,
   type ModelOptions,
   type RouteReport,
+  type RoutingWishes,
   type Usage,
 } from '../inference/index.ts'
 import type { ModelStore, StoredModel } from '../models/index.ts'
 import type { PriorityClass } from './admission/index.ts'
 import type { EmbedBatcher } from './batching/index.ts'
-import type { AnswerRecord, CacheStats, RouteListener, Router } from './contract.ts'
+import type { AnswerRecord, CacheStats, PlacingRouter, RouteListener } from './contract.ts'
 import type { ConversationKeeper } from './conversations.ts'
 import { type Degraded, type DegradeOptions, degradations, mayDegrade } from './degrade.ts'
 import { embedInputs } from './embed.ts'
@@ -36,15 +37,15 @@ import type { StreamEnd } from './stream.ts'
 export interface RouterOptions {
   store: ModelStore
   pool: Pool
-  /** How a model is to be loaded for a request with these options. */
-  wishOf: (model: ResolvedModel, options: ModelOptions) => Promise<LoadWish>
+  /** How a model is to be loaded for a request with these options and wishes. */
+  wishOf: (model: ResolvedModel, options: ModelOptions, routing: RoutingWishes) => Promise<LoadWish>
   knowledge: RouteKnowledge
   retries: RetryBudget
   /** An answer that brings nothing for so long goes on on another instance; Infinity: never. */
   silenceMs: number
   conversations?: ConversationKeeper
   /** Absent: no second tries. */
-  hedger?: Hedger
+  hedger?: Hedger | undefined
   degrade: DegradeOptions
   repeats: Repeats
   cacheStats: () => CacheStats
@@ -56,8 +57,8 @@ export interface RouterOptions {
   prefersGoTemplate?: boolean
 }
 
-export function createRouter(options: RouterOptions): Router {
-  const { store, pool, wishOf, knowledge, conversations, hedger, clock } = options
+export function createRouter(options: RouterOptions): PlacingRouter {
+  const { store, pool, wishOf, knowledge, conversations, clock } = options
   const repeated = createRepeater(options.repeats)
   const resolve = createResolver(store, options.prefersGoTemplate)
   /** Under which name a loaded model was last asked for; several names may share its files. */
@@ -151,6 +152,7 @@ export function createRouter(options: RouterOptions): Router {
   }
 
   function hedgeOf(key: string, priority: PriorityClass): RunHedge | undefined {
+    const { hedger } = options
     if (!hedger) return undefined
     hedger.arrived()
     return {
@@ -164,7 +166,7 @@ export function createRouter(options: RouterOptions): Router {
   async function ask(request: InferenceRequest, model: ResolvedModel): Promise<Asked> {
     checkCapabilities(request, model)
     const merged = mergeOptions(model.description.stored.parameters, request.options)
-    const wish = { ...(await wishOf(model, merged)), ...pinsOf(request) }
+    const wish = { ...(await wishOf(model, merged, request.routing ?? {})), ...pinsOf(request) }
     lastNames.set(model.key, model.description.stored)
     const past = request.kind === 'generate' ? (request.context?.length ?? 0) : 0
     // What came before is known as tokens only, which an instance has to turn into text.
@@ -335,7 +337,7 @@ export function createRouter(options: RouterOptions): Router {
       const model = await resolved(request.model, (name) => `model '${name}' not found`)
       checkCapabilities(request, model)
       const options = mergeOptions(model.description.stored.parameters, request.options)
-      const wish = await wishOf(model, options)
+      const wish = await wishOf(model, options, request.routing ?? {})
       lastNames.set(model.key, model.description.stored)
       const lease = await acquire(wish, request.keepAliveMs, signal, { slotless: true })
       try {
@@ -354,7 +356,7 @@ export function createRouter(options: RouterOptions): Router {
       }
       const merged = mergeOptions(model.description.stored.parameters, request.options)
       lastNames.set(model.key, model.description.stored)
-      const wish = await wishOf(model, merged)
+      const wish = await wishOf(model, merged, request.routing ?? {})
       const traits = embedRouteOf(request.routing ?? {}, request.inputs, model.key, knowledge, clock.now())
       const run = await start({ wish, traits }, request, signal, () => undefined)
       try {
@@ -375,6 +377,11 @@ export function createRouter(options: RouterOptions): Router {
     queue: () => queueStatus(pool, knowledge.predictor, options.cacheStats(), nameOf),
     idleSlots: pool.idleSlots,
     drain: (instanceId, graceMs) => pool.drain(instanceId, graceMs),
+    wish: async (name) => {
+      const model = await resolved(name, (missing) => `model '${missing}' not found`)
+      lastNames.set(model.key, model.description.stored)
+      return wishOf(model, mergeOptions(model.description.stored.parameters, {}), {})
+    },
     restart: async (name) =>
       pool.restart((await resolved(name, (missing) => `model '${missing}' not found`)).key),
     loaded: () => loadedModels(pool, lastNames, clock.now()),

@@ -35,6 +35,10 @@ export async function* streamCompletion(
       continue
     }
     firstTokenMs ??= performance.now()
+    if (event.type !== 'token') {
+      yield event
+      continue
+    }
     for (const token of event.tokens) outputTokens.push(token)
     yield* parser ? withLogprobs(parser.push(event.text), event) : plain(event)
     if (repeats(event.text)) break

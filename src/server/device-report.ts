@@ -26,8 +26,10 @@ export function deviceReport(
         used: unusedReason === undefined,
         instances: instances.flatMap((one): DeviceInstance[] => {
           const share = one.shares.find(({ deviceId }) => deviceId === device.id)
-          const { model, engine, pid, state, slots, running } = one
-          return share ? [{ model, engine, pid, state, slots, running, bytes: Math.round(share.bytes) }] : []
+          const { id, model, engine, pid, state, slots, running } = one
+          return share
+            ? [{ instance: id, model, engine, pid, state, slots, running, bytes: Math.round(share.bytes) }]
+            : []
         }),
         ...(unusedReason !== undefined && { unusedReason }),
         ...(sensors && { sensors }),

@@ -1,4 +1,7 @@
 export { chooseEngine, enginesOf } from './engine-choice.ts'
+export { createLiveConfig, type LiveConfig } from './live-config.ts'
+export { localPlanMeans } from './local-means.ts'
 export { cpuPartsOf } from './machine.ts'
+export { createPlanSources } from './planning.ts'
 export { runDirPath, sweepRunDirs } from './run-dir.ts'
 export { type RunningServer, startServer } from './start.ts'

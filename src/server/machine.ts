@@ -1,16 +1,18 @@
 import type { Config, DeviceEntry } from '../config/index.ts'
-import type { EngineDevice } from '../engines/index.ts'
+import { type EngineDevice, serverVariable } from '../engines/index.ts'
 import { type CpuPart, type Device, readHost, type Sensors } from '../hardware/index.ts'
 import {
   instancesPerDevice,
   replicasPerDevice,
   selects,
   serverDevices,
+  unlistedGpus,
   usableBytes,
   type WorkerDevice,
   workerDevices,
 } from '../placement/index.ts'
 import type { DeviceRoom, LoadWish, MachineFacts } from '../routing/index.ts'
+import { attachedUrls } from './engine-choice.ts'
 
 /** What a device does when nothing is known of it, 10^9 bytes a second: a middling card, a middling host. */
 const assumedBandwidthGBs = { gpu: 200, cpu: 30, server: 200 }
@@ -47,22 +49,31 @@ export function createMachine(
   engineDevices: readonly EngineDevice[] | undefined,
   watch: DeviceWatch,
 ): Machine {
-  const attached = config.engine === 'ollama' && config.ollamaUrls.length > 0
-  const { devices, problems } = attached
-    ? { devices: serverDevices(config.ollamaUrls), problems: [] }
-    : workerDevices({
-        hardware,
-        engineDevices,
-        chosen: config.devices,
-        settings: config.gpuInstances,
-        vulkanVisible: process.env['GGML_VK_VISIBLE_DEVICES'],
-      })
+  const servers = attachedUrls(config)
+  const variable = config.engine === 'ollama' ? 'OLLAMA_HOST' : serverVariable
+  const { devices, problems } =
+    servers.length > 0
+      ? { devices: serverDevices(servers, variable), problems: [] }
+      : workerDevices({
+          hardware,
+          engineDevices,
+          chosen: config.devices,
+          settings: config.gpuInstances,
+          vulkanVisible: process.env['GGML_VK_VISIBLE_DEVICES'],
+        })
+  const gpus = devices
+    .filter(({ kind }) => kind === 'gpu')
+    .map(({ id, device: { vendor, name } }) => ({ id, vendor, name }))
   return {
     devices,
-    problems,
+    problems: [...problems, ...unlistedGpus(config.multiGpu, gpus).problems],
     facts() {
       const { availableMemoryBytes } = readHost()
-      const rooms = devices.map((worker) => roomOf(worker, config, watch, availableMemoryBytes))
+      const { avoid } = unlistedGpus(config.multiGpu, gpus)
+      const rooms = devices.map((worker) => {
+        const room = roomOf(worker, config, watch, availableMemoryBytes)
+        return avoid.includes(worker.id) ? { ...room, accepts: () => false } : room
+      })
       return { devices: rooms, limitBytes: config.memoryLimitBytes ?? Number.POSITIVE_INFINITY }
     },
   }

@@ -1,9 +1,16 @@
 import type { Config } from '../config/index.ts'
 import type { EngineName, InstanceSpec } from '../engines/index.ts'
-import type { Device } from '../hardware/index.ts'
-import { DroverError, type ModelOptions } from '../inference/index.ts'
+import type { Device, Link } from '../hardware/index.ts'
+import { DroverError, type ModelOptions, type RoutingWishes } from '../inference/index.ts'
 import { ollamaOnly } from '../models/index.ts'
-import { confinementOf, fitInstance, type WorkerDevice } from '../placement/index.ts'
+import {
+  confinementOf,
+  engineEnvironment,
+  estimateMemory,
+  fitInstance,
+  type Strategy,
+  type WorkerDevice,
+} from '../placement/index.ts'
 import {
   type DispatchInstance,
   type LoadPlan,
@@ -11,6 +18,10 @@ import {
   loadOptionsOf,
   type ResolvedModel,
 } from '../routing/index.ts'
+import { listsDevices } from './engine-choice.ts'
+import type { MemoryBook } from './memory-book.ts'
+import { memoryKeyOf, memoryTraitsOf } from './memory-use.ts'
+import { type LoadConfig, minOf, specOfLayout, spreadOver } from './spread-plan.ts'
 
 const gib = 2 ** 30
 
@@ -23,19 +34,25 @@ export function defaultContextLength(devices: readonly WorkerDevice[], gpuOverhe
   return vramBytes >= 23 * gib ? 32_768 : 4096
 }
 
-/** The configuration, and the folder of saved caches where there is one. */
-export type LoadConfig = Config & { sessionDir: string | undefined }
+/** What models are loaded with. */
+export interface LoadMeans {
+  config: LoadConfig
+  engine: EngineName
+  book: Pick<MemoryBook, 'correctionsFor' | 'expect'>
+  /** As the last scan found them. */
+  devices(): readonly WorkerDevice[]
+  links(): readonly Link[]
+}
 
 /** A wish to load `model`, which plans itself by the memory that it is offered. */
 export function wishOf(
   model: ResolvedModel,
   options: ModelOptions,
-  config: LoadConfig,
-  devices: () => readonly WorkerDevice[],
-  engine: EngineName,
+  asked: Pick<RoutingWishes, 'strategy' | 'profile' | 'tensorSize' | 'pipelineSize'>,
+  { config, engine, book, devices, links }: LoadMeans,
 ): LoadWish {
   const { file, stored, capabilities } = model.description
-  const reason = engine === 'ollama' ? undefined : ollamaOnly(file)
+  const reason = listsDevices(engine) ? ollamaOnly(file) : undefined
   if (reason) {
     throw new DroverError(
       'unsupported',
@@ -45,36 +62,60 @@ export function wishOf(
   }
   const load = loadOptionsOf(options, file.shape.contextLength)
   const embedding = !capabilities.includes('completion')
+  const runOf = (where: readonly WorkerDevice[]) => ({
+    kvCacheType: config.kvCacheType,
+    batchSize: load.batchSize,
+    flashAttention: config.flashAttention,
+    embedding,
+    ...memoryTraitsOf(where, engine),
+  })
+  const usualContext = () => config.contextLength ?? defaultContextLength(devices(), config.gpuOverheadBytes)
+  const correctionsOn = (where: readonly WorkerDevice[]) =>
+    book.correctionsFor(memoryKeyOf(model, where, engine))
+  const plan: LoadWish['plan'] = (budgetBytes, caps) => {
+    const byDefault = usualContext()
+    const slots = minOf(config.numParallel, caps.slots)
+    const fitted = fitInstance({
+      modelName: stored.displayName,
+      shape: file.shape,
+      budgetBytes,
+      wanted: { contextLength: load.contextLength, slots },
+      defaultContextLength: Math.min(byDefault, caps.contextLength ?? byDefault),
+      ...runOf(devices()),
+      corrections: correctionsOn(devices()),
+    })
+    if (!fitted.ok) return fitted
+    const { contextLength, memory } = fitted
+    return {
+      ok: true,
+      plan: { contextLength, slots: fitted.slots, bytes: memory.totalBytes, options: load },
+    }
+  }
+  const prefers = strategyOf(config, asked.strategy)
   return {
     key: model.key,
     modelName: stored.displayName,
     options: load,
-    plan: (budgetBytes, caps) => {
-      const byDefault = config.contextLength ?? defaultContextLength(devices(), config.gpuOverheadBytes)
-      const slots = minOf(config.numParallel, caps.slots)
-      const fitted = fitInstance({
-        modelName: stored.displayName,
-        shape: file.shape,
-        budgetBytes,
-        embedding,
-        wanted: { contextLength: load.contextLength, slots },
-        defaultContextLength: Math.min(byDefault, caps.contextLength ?? byDefault),
-        kvCacheType: config.kvCacheType,
-        batchSize: load.batchSize,
-      })
-      if (!fitted.ok) return fitted
-      const { contextLength, memory } = fitted
-      return {
-        ok: true,
-        plan: { contextLength, slots: fitted.slots, bytes: memory.totalBytes, options: load },
-      }
-    },
+    plan,
+    ...(prefers !== undefined && { prefers }),
+    spread: (offer, caps) =>
+      spreadOver(
+        { model, plan, load, usualContext: usualContext(), asked },
+        { config, engine, devices: devices(), links: links(), corrections: correctionsOn(devices()) },
+        offer,
+        caps,
+      ),
     spec: (plan, instanceId, deviceIds) => {
       const chosen = devices().filter(({ id }) => deviceIds.includes(id))
       if (chosen.length < deviceIds.length) {
         throw new DroverError('engine_crashed', `a device is gone: ${deviceIds.join(', ')}`)
       }
-      return specOf(model, plan, instanceId, config, chosen)
+      const whole = specOf(model, plan, instanceId, config, chosen)
+      const where = { devices: devices(), links: links(), engine }
+      const spec = plan.layout ? specOfLayout(plan.layout, whole, chosen, where) : whole
+      const run = { ...runOf(chosen), contextLength: spec.contextLength, slots: spec.slots }
+      book.expect(instanceId, memoryKeyOf(model, chosen, engine), estimateMemory(file.shape, run))
+      return spec
     },
     traits: (deviceIds) => {
       const chosen = devices().filter(({ id }) => deviceIds.includes(id))
@@ -83,9 +124,9 @@ export function wishOf(
   }
 }
 
-function minOf(a: number | undefined, b: number | undefined): number | undefined {
-  if (a === undefined) return b
-  return b === undefined ? a : Math.min(a, b)
+/** What the request asks for goes before the configuration, but where that keeps each instance on one device. */
+function strategyOf({ multiGpu }: Config, asked: Strategy | undefined): Strategy | undefined {
+  return multiGpu.enabled && multiGpu.memory.pooling ? (asked ?? multiGpu.strategy) : 'single'
 }
 
 function specOf(
@@ -100,6 +141,7 @@ function specOf(
   const [device] = devices
   const port = devices.length === 1 ? device?.settings.port : undefined
   const onCpu = devices.every(({ kind }) => kind === 'cpu')
+  const { env, ...confined } = confinementOf(devices)
   return {
     id: instanceId,
     modelName: stored.displayName,
@@ -111,7 +153,8 @@ function specOf(
     slots: plan.slots,
     embedding: !capabilities.includes('completion'),
     gpuLayers: gpuLayers ?? (onCpu ? 0 : 'auto'),
-    ...confinementOf(devices),
+    ...confined,
+    env: { ...env, ...engineEnvironment(config.multiGpu) },
     ...(port !== undefined && { port }),
     flashAttention: config.flashAttention,
     kvCacheType: config.kvCacheType,

@@ -58,7 +58,7 @@ export interface RoutingParts extends Pick<PoolOptions, 'dispatcher' | 'health' 
   >
 }
 
-/** Throws where the configuration names a policy that there is not. */
+/** What can change while the server runs is read from `config` when it is needed. */
 export function createRoutingParts(
   config: Config,
   sessionDir: string | undefined,
@@ -78,7 +78,9 @@ export function createRoutingParts(
   const repeats = repeatsOf(config)
   const dispatcher = createDispatcher({
     policies,
-    defaultPolicy: policyNamed(config.policy),
+    get defaultPolicy() {
+      return policyNamed(config.policy)
+    },
     filter: filterCandidates,
     prefix,
     blockTokens: usualBlockTokens,
@@ -88,8 +90,12 @@ export function createRoutingParts(
   })
   const queue = createAdmissionQueue({
     ...defaultAdmissionLimits,
-    maxWaiting: config.maxQueue,
-    maxWaitingByClass: classLimits(config),
+    get maxWaiting() {
+      return config.maxQueue
+    },
+    get maxWaitingByClass() {
+      return classLimits(config)
+    },
     ...(config.tenantWeights && { tenantWeights: config.tenantWeights }),
   })
   const warn = (message: string) => log.warn({}, message)
@@ -111,10 +117,14 @@ export function createRoutingParts(
       retries: createRetryBudget(),
       silenceMs: config.silenceTimeoutMs,
       ...(conversations && { conversations }),
-      ...(config.hedge && { hedger: createHedger({ enabled: true }) }),
+      hedger: createHedger({ enabled: true }),
       degrade: {
-        steps: config.degrade.filter((step) => step !== 'refuse'),
-        fallbackModels: config.fallbackModels ?? {},
+        get steps() {
+          return config.degrade.filter((step) => step !== 'refuse')
+        },
+        get fallbackModels() {
+          return config.fallbackModels ?? {}
+        },
       },
       repeats,
       cacheStats: () => {

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
-import { createApi, createBatchExecutor } from '../api/index.ts'
+import { type Configuration, createApi, createBatchExecutor } from '../api/index.ts'
 import { type Config, ollamaVersion } from '../config/index.ts'
 import { systemClock } from '../core/index.ts'
 import { asDroverError } from '../inference/index.ts'
@@ -17,6 +17,7 @@ import {
 import type { Logger } from '../observability/index.ts'
 import { type Batches, createBatches, defaultBatchLimits, type Router } from '../routing/index.ts'
 import { importDemoModel } from './demo.ts'
+import { createPlanSources } from './planning.ts'
 import { runDirPath, sweepRunDirs } from './run-dir.ts'
 import { createWorker } from './worker.ts'
 
@@ -37,12 +38,14 @@ export interface ServerOptions {
   demo: boolean
   /** What the configuration has to say; logged at start. */
   warnings: readonly string[]
+  /** Where the configuration came from, to be asked and changed over the API. */
+  configuration?: Configuration
 }
 
 /** Starts a gateway and its worker in this process. Throws, with nothing left behind, when it cannot serve. */
 export async function startServer(
   config: Config,
-  { log, demo, warnings }: ServerOptions,
+  { log, demo, warnings, configuration }: ServerOptions,
 ): Promise<RunningServer> {
   for (const warning of warnings) log.warn({}, warning)
   await sweepRunDirs()
@@ -59,7 +62,7 @@ export async function startServer(
     })
     const makeModel = createModelMaker({ store, registry, tools: createLlamaTools(toolFolders(config)) })
     const demoModel = demo ? (await importDemoModel(store)).displayName : undefined
-    const { router, devices } = createWorker(config, store, runDir, log)
+    const { router, devices, deployments, planMeans } = createWorker(config, store, runDir, log)
     const batches = createBatches({
       folder: join(config.droverHome, 'batches'),
       limits: defaultBatchLimits,
@@ -73,7 +76,10 @@ export async function startServer(
       registry,
       makeModel,
       devices,
+      multiGpu: deployments,
+      plans: createPlanSources(config, store, planMeans, log),
       batches,
+      ...(configuration && { configuration }),
       version: ollamaVersion,
       log,
       config: {

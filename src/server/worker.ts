@@ -1,4 +1,4 @@
-import type { DeviceDirectory } from '../api/index.ts'
+import type { DeviceDirectory, MultiGpuControl } from '../api/index.ts'
 import type { Config } from '../config/index.ts'
 import { systemClock } from '../core/index.ts'
 import { measuredFacts, measurementsPath, readMeasurements } from '../engines/index.ts'
@@ -17,16 +17,20 @@ import type { ModelStore } from '../models/index.ts'
 import type { Logger } from '../observability/index.ts'
 import { modelsPerDevice } from '../placement/index.ts'
 import { createPool, createRouter, type Router } from '../routing/index.ts'
+import { createDeployments } from './deployments.ts'
 import { deviceReport, unusedReport } from './device-report.ts'
 import { type Watcher, watchDevices } from './device-watch.ts'
-import { type ChosenEngine, chooseEngine, enginesOf } from './engine-choice.ts'
+import { type ChosenEngine, chooseEngine, enginesOf, listsDevices } from './engine-choice.ts'
 import { cpuPartsOf, createMachine, type Machine } from './machine.ts'
+import { type MemoryBook, memoryBookPath, openMemoryBook } from './memory-book.ts'
 import { wishOf } from './plan-load.ts'
+import type { PlanMeans } from './planning.ts'
 import { createRoutingParts, sessionDirOf } from './routing-parts.ts'
 
 /** What there is to run models with, once it is known. */
 interface Means extends ChosenEngine {
   watcher: Watcher
+  book: MemoryBook
   /** As the last scan found them. */
   machine(): Machine
   inventory(): Inventory
@@ -36,6 +40,10 @@ interface Means extends ChosenEngine {
 export interface Worker {
   router: Router
   devices: DeviceDirectory
+  /** How models lie over the devices. */
+  deployments: MultiGpuControl
+  /** What plans are made with; rejects where no engine was found. */
+  planMeans(): Promise<PlanMeans>
 }
 
 /** Devices, engines, models in memory, and the way to them. */
@@ -55,9 +63,10 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
   )
 
   async function findMeans(): Promise<Means> {
-    const [chosen, found] = await Promise.all([
+    const [chosen, found, book] = await Promise.all([
       chooseEngine(enginesOf(config, runDir, log), log),
       finder.find(),
+      openMemoryBook(memoryBookPath(config.droverHome), log),
     ])
     const measured = await createMeasured(chosen, config, log)
     let inventory = measured(found)
@@ -70,8 +79,7 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
       },
       log,
     })
-    // Ollama lists no devices, and takes each that it is shown.
-    const listed = chosen.engine.name === 'ollama' ? undefined : chosen.probe.devices
+    const listed = listsDevices(chosen.engine.name) ? chosen.probe.devices : undefined
     let machine = createMachine(config, inventory.devices, listed, watcher)
     finder.onScan((scanned) => {
       inventory = measured(scanned)
@@ -79,9 +87,17 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
     })
     for (const problem of [...inventory.problems, ...machine.problems]) log.warn({}, problem)
     logDevices(machine, log)
-    return { ...chosen, watcher, machine: () => machine, inventory: () => inventory }
+    return {
+      ...chosen,
+      engine: book.watch(chosen.engine),
+      book,
+      watcher,
+      machine: () => machine,
+      inventory: () => inventory,
+    }
   }
 
+  const machineFacts = () => known?.machine().facts() ?? { devices: [], limitBytes: 0 }
   const sessionDir = sessionDirOf(config, runDir)
   const { router: routerParts, ...parts } = createRoutingParts(config, sessionDir, log)
   const pool = createPool({
@@ -91,14 +107,18 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
         const gpus = known?.machine().devices.filter(({ kind }) => kind === 'gpu').length ?? 0
         return config.maxLoadedModels || modelsPerDevice * Math.max(1, gpus)
       },
-      handOverAfterMs: config.handOverAfterMs,
+      get handOverAfterMs() {
+        return config.handOverAfterMs
+      },
       get maxRequests() {
         return requestLimits(known?.machine())
       },
     },
-    defaultKeepAliveMs: config.keepAliveMs,
+    get defaultKeepAliveMs() {
+      return config.keepAliveMs
+    },
     engine: async () => (await means).engine,
-    machine: () => known?.machine().facts() ?? { devices: [], limitBytes: 0 },
+    machine: () => deployments.held(machineFacts()),
     probeDevice: async (deviceId) => {
       if (known?.machine().devices.some(({ id, kind }) => id === deviceId && kind === 'server')) return true
       const { devices } = await finder.rescan()
@@ -111,20 +131,54 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
     store,
     pool,
     ...routerParts,
+    get silenceMs() {
+      return config.silenceTimeoutMs
+    },
+    get hedger() {
+      return config.hedge ? routerParts.hedger : undefined
+    },
     ...(config.goTemplate !== undefined && { prefersGoTemplate: config.goTemplate }),
-    wishOf: async (model, options) => {
-      const { engine, machine } = await means
-      return wishOf(model, options, { ...config, sessionDir }, () => machine().devices, engine.name)
+    wishOf: async (model, options, routing) => {
+      deployments.asked(model.key, model.description.stored.displayName)
+      const { engine, machine, inventory, book } = await means
+      return wishOf(model, options, routing, {
+        config: { ...config, sessionDir },
+        engine: engine.name,
+        book,
+        devices: () => machine().devices,
+        links: () => inventory().links,
+      })
     },
     clock: systemClock,
   })
+  const deployments = createDeployments({
+    config,
+    pool,
+    router,
+    machine: machineFacts,
+    problems: () => [],
+    clock: systemClock,
+    log,
+  })
   return {
+    deployments,
     router: {
       ...router,
       close: async (options) => {
+        deployments.close()
         known?.watcher.close()
         await router.close(options)
       },
+    },
+    async planMeans() {
+      const { engine, machine, watcher, inventory, book } = await means
+      return {
+        engine,
+        devices: machine().devices,
+        links: inventory().links,
+        book,
+        degraded: watcher.degraded,
+      }
     },
     devices: {
       report: async () => {

@@ -6,6 +6,7 @@ import { DroverError } from '../../inference/index.ts'
 import type { AdmissionQueue, PriorityClass } from '../admission/index.ts'
 import type { DispatchRequest } from '../dispatch/index.ts'
 import { lowerCaps } from './caps.ts'
+import { successorFailed } from './moves.ts'
 import { liesOn } from './place.ts'
 import { afterProbe, isDeviceFault, quarantine, recordDeviceCrash, setLost } from './quarantine.ts'
 import { refusalError } from './refusal.ts'
@@ -19,6 +20,7 @@ export function createLifecycle(limits: LifecycleLimits, queue: AdmissionQueue):
     waiters: new Map(),
     queue,
     refused: [],
+    moves: new Map(),
     crashes: new Map(),
     caps: new Map(),
     failedOn: new Map(),
@@ -139,14 +141,17 @@ export function launchFailed(
   if (!entry) return []
   state.entries.delete(entryId)
   giveUpReplacing(state, entryId)
+  const moves = [...state.moves.values()].some(({ successor }) => successor === entryId)
+  successorFailed(state, entryId, error.message, nowMs)
   // A launch on a lost device was ended with it: those who wait are served elsewhere, or there when it is back.
   if (entry.phase === 'closing' || entry.shares.some(({ deviceId }) => state.devices.get(deviceId)?.lost))
     return []
-  if (error.code === 'insufficient_memory' && capAfter(state, entry)) return []
+  if (error.code === 'insufficient_memory' && !moves && capAfter(state, entry)) return []
   if (error.code === 'engine_crashed') {
     recordUnaskedEnd(state, entry, nowMs, { kind: 'crashed', reason: error.message })
   }
-  if (tryElsewhere(state, entry, error, nowMs)) return []
+  // Nobody who waits has asked for it: they are served as if it had not been tried.
+  if (moves || tryElsewhere(state, entry, error, nowMs)) return []
   const runs = [...state.entries.values()].some(({ key, phase }) => key === entry.key && phase !== 'closing')
   // A further copy that does not come up is no reason to refuse what the others will serve.
   if (runs) return []
@@ -169,6 +174,7 @@ export function ended(state: LifecycleState, entryId: number, nowMs: number, end
   if (!entry) return false
   state.entries.delete(entryId)
   giveUpReplacing(state, entryId)
+  successorFailed(state, entryId, end?.reason ?? 'its successor was closed', nowMs)
   if (end === undefined || entry.phase === 'closing') {
     // The next load may find more room than the one that ran out of it.
     if (![...state.entries.values()].some(({ key }) => key === entry.key)) state.caps.delete(entry.key)

@@ -1,3 +1,5 @@
 export * from './decide.ts'
+export { type MoveWish, move, placeOnDevices } from './moves.ts'
+export type { PlacementResult } from './place.ts'
 export { settle } from './settle.ts'
 export * from './state.ts'

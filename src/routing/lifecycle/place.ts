@@ -1,11 +1,22 @@
 /**
  * Where an instance goes: on the device that has the fewest instances, first those that this model has not crashed
- * on, then the fastest, then the one with most memory free. A model that fits on no single device is spread over all
- * that spread. Pure.
+ * on, then the fastest, then the one with most memory free. A model that fits on no single device is spread over those
+ * that its planner takes of all that spread; so is one that is to be spread by its strategy. Pure.
  */
+import type { Strategy } from '../../placement/index.ts'
 import { evictionCostMs } from './eviction.ts'
 import { takesWork } from './quarantine.ts'
-import type { DeviceRoom, Entry, LifecycleState, LoadPlan, LoadWish, MachineFacts, Share } from './state.ts'
+import type {
+  DeviceRoom,
+  Entry,
+  LifecycleState,
+  LoadCaps,
+  LoadPlan,
+  LoadWish,
+  MachineFacts,
+  Offer,
+  Share,
+} from './state.ts'
 
 export interface Placement {
   plan: LoadPlan
@@ -14,27 +25,33 @@ export interface Placement {
 
 export type PlacementResult = { ok: true; placement: Placement } | { ok: false; message: string }
 
-/** One device, or several that an instance is spread over. */
-type Target = readonly DeviceRoom[]
+/** What an instance is started beside: the first of its model, one more of it, or one more where it does not lie yet. */
+export type PlaceKind = 'first' | 'replica' | 'apart'
+
+/** One device, or several that an instance may be spread over. */
+interface Target {
+  rooms: readonly DeviceRoom[]
+  /** How it is to be spread; absent: whichever way is best. */
+  strategy?: Strategy
+}
 
 /**
  * A place for one more instance among `running`. `replica`: the model runs already, so there has to be room within
- * its limits on a single device; `apart`: and on one that it does not lie on yet.
+ * its limits; `apart`: and on devices that it does not lie on yet.
  */
 export function place(
   state: LifecycleState,
   wish: LoadWish,
   machine: MachineFacts,
   running: readonly Entry[],
-  kind: 'first' | 'replica' | 'apart' = 'first',
+  kind: PlaceKind = 'first',
 ): PlacementResult {
   const caps = state.caps.get(wish.key) ?? {}
   let message = noDevice
   for (const target of targetsOf(state, wish, machine, running, kind)) {
-    const fitted = wish.plan(budgetOf(target, machine, running), caps)
-    if (fitted.ok)
-      return { ok: true, placement: { plan: fitted.plan, shares: sharesOf(target, fitted.plan) } }
-    message = fitted.message
+    const placed = placeOn(target, wish, machine, running, caps)
+    if (placed.ok) return placed
+    message = placed.message
   }
   return { ok: false, message }
 }
@@ -52,7 +69,7 @@ function targetsOf(
   wish: LoadWish,
   machine: MachineFacts,
   running: readonly Entry[],
-  kind: 'first' | 'replica' | 'apart',
+  kind: PlaceKind,
 ): Target[] {
   const countOn = (room: DeviceRoom, key?: string) =>
     running.filter((entry) => liesOn(entry, room.id) && (key === undefined || entry.key === key)).length
@@ -80,9 +97,26 @@ function targetsOf(
     countOn(a) - countOn(b) ||
     b.speed - a.speed ||
     b.availableBytes - a.availableBytes
-  const single = open.toSorted(order).map((room) => [room])
-  const together = working.filter(({ spreads }) => spreads)
-  return kind === 'first' && together.length > 1 ? [...single, together] : single
+  const singles = open.toSorted(order).map((room) => ({ rooms: [room] }))
+  // One more copy of what is spread goes where the model does not lie yet.
+  const free = kind === 'first' ? working : open.filter((room) => countOn(room, wish.key) === 0)
+  return byStrategy(
+    wish.prefers,
+    singles,
+    free.filter(({ spreads }) => spreads),
+  )
+}
+
+/** Single devices first, unless the model is to be spread; what is preferred gives way to what can be had. */
+function byStrategy(
+  strategy: Strategy | undefined,
+  singles: readonly Target[],
+  rooms: readonly DeviceRoom[],
+): Target[] {
+  const spread = (how?: Strategy): Target[] =>
+    rooms.length > 1 ? [{ rooms, ...(how !== undefined && { strategy: how }) }] : []
+  const onOne = strategy === undefined || strategy === 'single' || strategy === 'data'
+  return onOne ? [...singles, ...spread()] : [...spread(strategy), ...singles, ...spread()]
 }
 
 function withoutFallback(rooms: readonly DeviceRoom[]): readonly DeviceRoom[] {
@@ -90,13 +124,28 @@ function withoutFallback(rooms: readonly DeviceRoom[]): readonly DeviceRoom[] {
   return chosen.length > 0 ? chosen : rooms
 }
 
-/** Memory for one more instance: within every limit, and within what is free less what loads take yet. */
-function budgetOf(target: Target, machine: MachineFacts, running: readonly Entry[]): number {
-  const overall = machine.limitBytes - sum(running.map(({ bytes }) => bytes))
-  const here = sum(target.map((room) => roomOn(room, machine, running)))
-  return Math.max(0, Math.min(overall, here))
+function placeOn(
+  { rooms, strategy }: Target,
+  wish: LoadWish,
+  machine: MachineFacts,
+  running: readonly Entry[],
+  caps: LoadCaps,
+): PlacementResult {
+  const mostBytes = Math.max(0, machine.limitBytes - sum(running.map(({ bytes }) => bytes)))
+  const devices = rooms.map((room) => ({ deviceId: room.id, bytes: roomOn(room, machine, running) }))
+  const [first, ...more] = devices
+  if (first && more.length === 0) {
+    const fitted = wish.plan(Math.min(mostBytes, first.bytes), caps)
+    if (!fitted.ok) return fitted
+    const shares = sharesOf(rooms, [{ deviceId: first.deviceId, bytes: fitted.plan.bytes }])
+    return { ok: true, placement: { plan: fitted.plan, shares } }
+  }
+  const spread = wish.spread({ devices, mostBytes, ...(strategy !== undefined && { strategy }) }, caps)
+  if (!spread.ok) return spread
+  return { ok: true, placement: { plan: spread.plan, shares: sharesOf(rooms, spread.shares) } }
 }
 
+/** What a device has for one more instance: within its limit, and within what is free less what loads take yet. */
 function roomOn(room: DeviceRoom, machine: MachineFacts, running: readonly Entry[]): number {
   const pool = machine.devices.filter((other) => other.pool === room.pool).map(({ id }) => id)
   const growing = running.filter(({ phase }) => phase === 'loading')
@@ -112,12 +161,10 @@ function bytesOn(entries: readonly Entry[], deviceIds: readonly string[]): numbe
   )
 }
 
-function sharesOf(target: Target, plan: LoadPlan): Share[] {
-  const total = sum(target.map(({ limitBytes }) => limitBytes)) || 1
-  return target.map(({ id, limitBytes, mayFail }) => ({
-    deviceId: id,
-    mayFail,
-    bytes: target.length === 1 ? plan.bytes : (plan.bytes * limitBytes) / total,
+function sharesOf(rooms: readonly DeviceRoom[], shares: readonly Offer[]): Share[] {
+  return shares.map((share) => ({
+    ...share,
+    mayFail: rooms.find(({ id }) => id === share.deviceId)?.mayFail ?? false,
   }))
 }
 

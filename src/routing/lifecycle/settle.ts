@@ -15,11 +15,13 @@
  */
 import { DroverError } from '../../inference/index.ts'
 import type { Decision } from '../dispatch/index.ts'
-import { chooseVictims, liesOn, modelsIn, type Placement, place, placeOnEmpty } from './place.ts'
+import { drainInstances, leaveLostDevices, replaceStale } from './leaving.ts'
+import { advanceMoves } from './moves.ts'
+import { chooseVictims, liesOn, modelsIn, place, placeOnEmpty } from './place.ts'
 import { refusalError } from './refusal.ts'
 import { restartVerdict } from './restart.ts'
+import { close, launch, type Round } from './round.ts'
 import type {
-  CloseReason,
   Effect,
   Entry,
   LifecycleFacts,
@@ -29,23 +31,6 @@ import type {
   MachineFacts,
   Waiter,
 } from './state.ts'
-
-/** What one `settle` works with. */
-interface Round {
-  state: LifecycleState
-  facts: LifecycleFacts
-  defaultKeepAliveMs: number
-  effects: Effect[]
-  wakeAtMs: number
-  /** Slots of loads under way that somebody before in the queue counts on. */
-  promised: Map<number, number>
-  /** Somebody waits for room: nobody behind may take it. */
-  blocked: boolean
-  /** Further instances that were found to have no place: nothing in a round gives them one. */
-  placeless: Set<string>
-  /** Models whose instances make way for one of another kind: those behind may not have another of the old kind. */
-  makingWay: Set<string>
-}
 
 export function settle(state: LifecycleState, facts: LifecycleFacts, defaultKeepAliveMs: number): Effect[] {
   const round: Round = {
@@ -64,6 +49,7 @@ export function settle(state: LifecycleState, facts: LifecycleFacts, defaultKeep
   leaveLostDevices(round)
   endQuarantines(round)
   if (!state.closed) replaceStale(round)
+  advanceMoves(round)
   drainInstances(round)
   // Those who wait are served before idle models are let go: one of them may want just that model.
   serveWaiters(round)
@@ -82,16 +68,6 @@ function once(read: () => MachineFacts): () => MachineFacts {
   }
 }
 
-/** What lies on a lost device answers nobody any more; its requests go elsewhere. */
-function leaveLostDevices({ state, effects }: Round): void {
-  for (const [deviceId, { lost }] of state.devices) {
-    if (!lost) continue
-    for (const entry of state.entries.values()) {
-      if (entry.phase !== 'closing' && liesOn(entry, deviceId)) close(entry, 'device_lost', effects)
-    }
-  }
-}
-
 function endQuarantines(round: Round): void {
   for (const [deviceId, record] of round.state.devices) {
     if (record.untilMs === undefined || record.probing) continue
@@ -102,47 +78,6 @@ function endQuarantines(round: Round): void {
     round.state.devices.set(deviceId, { ...record, probing: true })
     round.effects.push({ type: 'probe', deviceId })
   }
-}
-
-/** One stale instance of each model at a time: its successor is started first, where there is room for both. */
-function replaceStale(round: Round): void {
-  const { state, facts } = round
-  const seen = new Set<string>()
-  for (const entry of [...state.entries.values()]) {
-    if (!entry.stale || seen.has(entry.key)) continue
-    seen.add(entry.key)
-    if (entry.phase !== 'ready') continue
-    if (entry.replacedBy === undefined) {
-      const running = [...state.entries.values()]
-      const wish = withOptionsOf(entry)
-      const found = place(state, wish, facts.machine(), running)
-      entry.replacedBy = found.ok ? launch(round, wish, found.placement).id : 0
-    }
-    if (entry.replacedBy !== 0 && state.entries.get(entry.replacedBy)?.phase !== 'ready') continue
-    // Without a successor its requests have nowhere to go.
-    const graceMs = entry.replacedBy === 0 ? undefined : state.limits.handOverAfterMs
-    entry.drainsUntilMs ??= graceMs === undefined ? Number.POSITIVE_INFINITY : facts.nowMs + graceMs
-  }
-}
-
-/** What is to end takes no new requests; those that outlast its grace are handed over. */
-function drainInstances(round: Round): void {
-  for (const entry of round.state.entries.values()) {
-    const { drainsUntilMs } = entry
-    if (drainsUntilMs === undefined || entry.phase !== 'ready') continue
-    entry.retiring = true
-    if (entry.inUse === 0) close(entry, entry.stale ? 'restart' : 'drained', round.effects)
-    else if (drainsUntilMs > round.facts.nowMs) round.wakeAtMs = Math.min(round.wakeAtMs, drainsUntilMs)
-    else if (!entry.handedOver) {
-      entry.handedOver = true
-      round.effects.push({ type: 'handOver', entryId: entry.id })
-    }
-  }
-}
-
-/** The wish that an instance was started for, with what it really has: its successor is to serve the same requests. */
-function withOptionsOf({ wish, plan }: Entry): LoadWish {
-  return { ...wish, options: plan.options }
 }
 
 /** Waiters of a group, one after the other, that may fail to get a slot before the rest of it is left alone. */
@@ -376,6 +311,8 @@ function hasFreeSlot(state: LifecycleState, entry: Entry): boolean {
 function startReplica(round: Round, { wish, slotless }: Waiter, sameKind: boolean): boolean {
   if ((slotless && sameKind) || round.makingWay.has(wish.key)) return false
   const { state, facts } = round
+  const own = [...state.entries.values()].filter(({ key, phase }) => key === wish.key && phase !== 'closing')
+  if (sameKind && own.length >= (wish.most ?? Number.POSITIVE_INFINITY)) return false
   const kind = sameKind ? 'replica' : 'apart'
   const attempt = `${kind} ${JSON.stringify([wish.options, wish.pins])} ${wish.key}`
   if (round.placeless.has(attempt)) return false
@@ -432,39 +369,6 @@ function startOrMakeRoom(round: Round, { wish, slotless }: Waiter): Outcome {
 
 const noRoom = 'no model may be loaded: the limit of loaded models is 0'
 
-function launch(round: Round, wish: LoadWish, { plan, shares }: Placement): Entry {
-  const { state, facts, effects } = round
-  const entry: Entry = {
-    id: state.nextId++,
-    key: wish.key,
-    modelName: wish.modelName,
-    wish,
-    phase: 'loading',
-    plan,
-    bytes: plan.bytes,
-    shares,
-    inUse: 0,
-    busy: 0,
-    served: 0,
-    retiring: false,
-    stale: false,
-    keepAliveMs: keepAliveOf(round, wish.key),
-    idleSinceMs: facts.nowMs,
-    startedAtMs: facts.nowMs,
-    loadMs: 0,
-  }
-  state.entries.set(entry.id, entry)
-  const deviceIds = shares.map(({ deviceId }) => deviceId)
-  effects.push({ type: 'launch', entryId: entry.id, wish, plan, deviceIds })
-  return entry
-}
-
-/** A copy lives by the rule of those that run already. */
-function keepAliveOf({ state, defaultKeepAliveMs }: Round, key: string): number {
-  for (const entry of state.entries.values()) if (entry.key === key) return entry.keepAliveMs
-  return defaultKeepAliveMs
-}
-
 function letIdleGo(round: Round): void {
   for (const entry of round.state.entries.values()) {
     if (entry.phase !== 'ready' || entry.inUse > 0) continue
@@ -473,11 +377,6 @@ function letIdleGo(round: Round): void {
     else if (expiresAtMs <= round.facts.nowMs) close(entry, 'expired', round.effects)
     else round.wakeAtMs = Math.min(round.wakeAtMs, expiresAtMs)
   }
-}
-
-function close(entry: Entry, reason: CloseReason, effects: Effect[]): void {
-  entry.phase = 'closing'
-  effects.push({ type: 'close', entryId: entry.id, reason })
 }
 
 /** A larger context serves a smaller request; every other option that is asked for has to be the one in force. */

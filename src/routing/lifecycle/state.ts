@@ -1,5 +1,6 @@
 import type { InstanceSpec } from '../../engines/index.ts'
 import type { DroverError } from '../../inference/index.ts'
+import type { PlanInstance, Strategy } from '../../placement/index.ts'
 import type { AdmissionQueue } from '../admission/index.ts'
 import type { Decision, DispatchInstance, DispatchRequest } from '../dispatch/index.ts'
 import type { DeviceRecord } from './quarantine.ts'
@@ -22,6 +23,8 @@ export interface LoadPlan {
   /** Estimated need. */
   bytes: number
   options: LoadOptions
+  /** How it lies on several devices; absent: on one, or the engine divides it by itself. */
+  layout?: PlanInstance
 }
 
 /** What a model may take at most, learnt from loads that ran out of memory. */
@@ -36,6 +39,27 @@ export type Planner = (
   caps: LoadCaps,
 ) => { ok: true; plan: LoadPlan } | { ok: false; message: string }
 
+/** A device's memory for one more instance. */
+export interface Offer {
+  deviceId: string
+  bytes: number
+}
+
+/** What an instance over several devices may take. */
+export interface SpreadOffer {
+  devices: readonly Offer[]
+  /** Of all of them together. */
+  mostBytes: number
+  /** Absent: whichever is best. */
+  strategy?: Strategy
+}
+
+/** Works out how to lay a model on several devices, or on some of them: `shares` says what it takes of which. */
+export type SpreadPlanner = (
+  offer: SpreadOffer,
+  caps: LoadCaps,
+) => { ok: true; plan: LoadPlan; shares: readonly Offer[] } | { ok: false; message: string }
+
 /** A request's wish for a running model. */
 export interface LoadWish {
   /** Requests with the same key are served by the same instances: model file and adapters. */
@@ -44,7 +68,12 @@ export interface LoadWish {
   options: LoadOptions
   /** The only devices that this request may run on; absent: all that take the model. */
   pins?: readonly string[]
+  /** How it is to lie where it is loaded for this request, if that can be had; what runs is taken as it is. */
+  prefers?: Strategy
+  /** Instances of the model at most; absent: as many as there is room for. */
+  most?: number
   plan: Planner
+  spread: SpreadPlanner
   /** What an instance is started with on these devices, once it is planned. */
   spec: (plan: LoadPlan, instanceId: string, deviceIds: readonly string[]) => InstanceSpec
   /** What requests may ask of an instance on these devices, and what is known of its speed. */
@@ -104,12 +133,35 @@ export interface Entry {
   drained?: true
   /** Its requests were told to go elsewhere. */
   handedOver?: boolean
+  /** The move by which it is put elsewhere. */
+  leavesFor?: number
   /** The entry that takes a stale one's place; 0 when there is room only after it has gone. */
   replacedBy?: number
   keepAliveMs: number
   idleSinceMs: number
   startedAtMs: number
   loadMs: number
+}
+
+/** An instance that changes its place; see `moves.ts`. */
+export interface Move {
+  id: number
+  key: string
+  modelName: string
+  wish: LoadWish
+  /** Instances that end for it. */
+  leaving: readonly number[]
+  /** Devices that they lie on. */
+  from: readonly string[]
+  to: readonly string[]
+  reason: string
+  state: 'starting' | 'draining' | 'done' | 'failed'
+  /** The instance that takes their place. */
+  successor?: number
+  /** Why it failed. */
+  error?: string
+  startedAtMs: number
+  endedAtMs?: number
 }
 
 /** The whole state of the lifecycle; only the functions of this folder change it. */
@@ -121,6 +173,8 @@ export interface LifecycleState {
   queue: AdmissionQueue
   /** Waiters that others have crowded out since the last `settle`. */
   refused: Effect[]
+  /** Under way, and the last ones that ended. */
+  moves: Map<number, Move>
   crashes: Map<string, CrashRecord>
   caps: Map<string, LoadCaps>
   /** By model: devices on which its load has failed just now, and why last. */
@@ -185,7 +239,17 @@ export interface DeviceRoom {
 
 /** What has to be done next, in this order. */
 export type Effect =
-  | { type: 'launch'; entryId: number; wish: LoadWish; plan: LoadPlan; deviceIds: readonly string[] }
+  | {
+      type: 'launch'
+      entryId: number
+      wish: LoadWish
+      plan: LoadPlan
+      deviceIds: readonly string[]
+      /** It computes something before it takes requests. */
+      warm?: true
+    }
+  /** Caches of its conversations are saved, for those that take them up elsewhere. */
+  | { type: 'keepCaches'; entryId: number }
   | { type: 'close'; entryId: number; reason: CloseReason }
   /** Its running requests go on elsewhere. */
   | { type: 'handOver'; entryId: number }
@@ -196,4 +260,4 @@ export type Effect =
   /** Decide again at this time at the latest. */
   | { type: 'wake'; atMs: number }
 
-export type CloseReason = 'evicted' | 'expired' | 'reload' | 'restart' | 'drained' | 'device_lost'
+export type CloseReason = 'evicted' | 'expired' | 'reload' | 'restart' | 'drained' | 'moved' | 'device_lost'

@@ -2,24 +2,46 @@ import { createAdmissionQueue, defaultAdmissionLimits } from '../admission/index
 import type { Candidate } from '../policy/index.ts'
 import { createLifecycle, ended, launched, type RequestTraits, release, request } from './decide.ts'
 import { settle } from './settle.ts'
-import type { DeviceRoom, Effect, LifecycleFacts, LifecycleState, LoadOptions, LoadWish } from './state.ts'
+import type {
+  DeviceRoom,
+  Effect,
+  LifecycleFacts,
+  LifecycleState,
+  LoadOptions,
+  LoadWish,
+  Planner,
+  SpreadPlanner,
+} from './state.ts'
 
 export const gib = 2 ** 30
 export const minute = 60_000
 
 export function wish(key: string, bytes: number, options: LoadOptions = {}): LoadWish {
+  const plan: Planner = (budgetBytes, caps) => {
+    if (bytes > budgetBytes) return { ok: false, message: `${key} needs ${bytes} of ${budgetBytes}` }
+    const contextLength = options.contextLength ?? caps.contextLength ?? 4096
+    return { ok: true, plan: { contextLength, slots: caps.slots ?? 2, bytes, options } }
+  }
   return {
     key,
     modelName: key,
     options,
-    plan: (budgetBytes, caps) => {
-      if (bytes > budgetBytes) return { ok: false, message: `${key} needs ${bytes} of ${budgetBytes}` }
-      const contextLength = options.contextLength ?? caps.contextLength ?? 4096
-      return { ok: true, plan: { contextLength, slots: caps.slots ?? 2, bytes, options } }
-    },
+    plan,
+    spread: spreadByRoom(plan),
     spec: () => {
       throw new Error('the lifecycle starts nothing by itself')
     },
+  }
+}
+
+/** Over all devices, each with a share by what it has free. */
+export function spreadByRoom(plan: Planner): SpreadPlanner {
+  return ({ devices, mostBytes }, caps) => {
+    const free = devices.reduce((sum, { bytes }) => sum + bytes, 0)
+    const fitted = plan(Math.min(free, mostBytes), caps)
+    if (!fitted.ok) return fitted
+    const shares = devices.map((one) => ({ ...one, bytes: (fitted.plan.bytes * one.bytes) / free }))
+    return { ...fitted, shares }
   }
 }
 

@@ -6,7 +6,17 @@ import type { WaitingRequest } from '../contract.ts'
 import type { Conversation, ConversationKeeper } from '../conversations.ts'
 import type { Decision, Dispatcher, DispatchRequest, RunEnd } from '../dispatch/index.ts'
 import type { HealthBook } from '../health/index.ts'
-import type { Entry, LifecycleLimits, LoadWish, MachineFacts, RequestTraits } from '../lifecycle/index.ts'
+import type {
+  Entry,
+  LifecycleLimits,
+  LoadPlan,
+  LoadWish,
+  MachineFacts,
+  Move,
+  MoveWish,
+  PlacementResult,
+  RequestTraits,
+} from '../lifecycle/index.ts'
 
 /** An instance held by a request; `release` once, whatever happened. */
 export interface Lease {
@@ -63,6 +73,16 @@ export interface Pool {
   explain(wish: LoadWish, request: Omit<DispatchRequest, 'id' | 'key'>): Decision
   /** Lets an instance end: it takes no new requests, and hands over those that outlast `graceMs`. */
   drain(instanceId: number, graceMs: number): boolean
+  /**
+   * Starts an instance on these devices, and ends those that leave when it is warm: what they run goes on. A move that
+   * finds no room has failed when this returns; later `moves` tells. Throws `invalid_request` for an instance that moves
+   * already, `shutting_down`.
+   */
+  move(wished: MoveWish): Readonly<Move>
+  /** Where one more instance would lie on these devices. */
+  placeFor(wish: LoadWish, to: readonly string[]): PlacementResult
+  /** Under way, and the last ones that ended, oldest first. */
+  moves(): Readonly<Move>[]
   keepAlive(key: string, keepAliveMs: number): void
   /** Loading ones are left out. */
   ready(): PoolInstance[]
@@ -87,14 +107,26 @@ export interface PoolInstance {
 /** What an instance is and does. */
 export interface InstanceReport {
   id: number
+  /** As the pool knows it; several names may share it. */
+  key: string
   model: string
   engine: string
   pid: number
   state: Entry['phase']
   slots: number
   running: number
+  /** Tokens of each slot. */
+  contextLength: number
+  /** Since its last request ended; 0 while it has one. */
+  idleMs: number
+  /** Since it was started. */
+  ageMs: number
+  /** It is to end, and takes no new request. */
+  leaving: boolean
   health: number
   shares: Entry['shares']
+  /** How it lies on several devices, where Drover has planned that. */
+  layout?: LoadPlan['layout']
 }
 
 /** A device that takes no work because it failed. */

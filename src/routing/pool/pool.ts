@@ -1,6 +1,6 @@
 import type { EngineInstance } from '../../engines/index.ts'
 import { asDroverError, DroverError } from '../../inference/index.ts'
-import { waitEstimateMs } from '../admission/index.ts'
+import { createComebacks, waitEstimateMs } from '../admission/index.ts'
 import type { DecideOptions, DispatchRequest } from '../dispatch/index.ts'
 import {
   createLifecycle,
@@ -13,6 +13,8 @@ import {
   type LoadWish,
   launched,
   launchFailed,
+  move,
+  placeOnDevices,
   probed,
   type RequestTraits,
   release,
@@ -25,6 +27,7 @@ import {
 import type { Lease, Pool, PoolOptions } from './contract.ts'
 import { createLease } from './lease.ts'
 import { instanceReports, troublesOf, waitingRequests } from './report.ts'
+import { warm } from './warm.ts'
 
 interface Pending {
   grant(effect: Effect & { type: 'grant' }): void
@@ -35,6 +38,7 @@ export function createPool(options: PoolOptions): Pool {
   const { clock, log, queue, dispatcher } = options
   const state = createLifecycle(options.limits, queue)
   const pending = new Map<number, Pending>()
+  const comebacks = createComebacks()
   const instances = new Map<number, EngineInstance>()
   const leaving = new Map<number, AbortController>()
   const launches = new Map<number, { abort: AbortController; finished: Promise<void> }>()
@@ -70,6 +74,9 @@ export function createPool(options: PoolOptions): Pool {
       case 'close':
         unload(effect.entryId, effect.reason)
         break
+      case 'keepCaches':
+        keepCaches(effect.entryId)
+        break
       case 'handOver':
         leaving.get(effect.entryId)?.abort(new DroverError('engine_unavailable', 'the instance is leaving'))
         break
@@ -101,13 +108,15 @@ export function createPool(options: PoolOptions): Pool {
   }
 
   async function launch(
-    { entryId, wish, plan, deviceIds }: Effect & { type: 'launch' },
+    { entryId, wish, plan, deviceIds, warm: warmed }: Effect & { type: 'launch' },
     signal: AbortSignal,
   ): Promise<void> {
     try {
       const engine = await options.engine()
       const startedAtMs = clock.monotonicMs()
-      const instance = await engine.launch(wish.spec(plan, `${entryId}`, deviceIds), signal)
+      const spec = wish.spec(plan, `${entryId}`, deviceIds)
+      const instance = await engine.launch(spec, signal)
+      if (warmed) await warm(instance, spec.embedding, clock, signal)
       const { vramBytes, hostBytes } = instance.memory
       log.info(
         {
@@ -162,6 +171,12 @@ export function createPool(options: PoolOptions): Pool {
   }
 
   function watch(entryId: number, wish: LoadWish, instance: EngineInstance): void {
+    instance.outdated?.then((reason) => {
+      if (state.closed || instances.get(entryId) !== instance) return
+      log.info({ model: wish.modelName, reason }, 'model is replaced')
+      restart(state, wish.key)
+      step()
+    })
     instance.exited.then((exit) => {
       instances.delete(entryId)
       leaving.delete(entryId)
@@ -244,6 +259,13 @@ export function createPool(options: PoolOptions): Pool {
     )
   }
 
+  /** The instance goes on until its requests have ended; who comes back meanwhile finds his cache elsewhere. */
+  function keepCaches(entryId: number): void {
+    const instance = instances.get(entryId)
+    // It never fails, and nobody has to wait for it.
+    if (instance) void options.conversations?.keep(entryId, instance)
+  }
+
   function unload(entryId: number, reason: string): void {
     const instance = instances.get(entryId)
     log.info({ model: state.entries.get(entryId)?.modelName, reason }, 'model unloads')
@@ -309,14 +331,17 @@ export function createPool(options: PoolOptions): Pool {
     })
   }
 
-  /** Queues a request. A refusal says when it may be worth to come again: when half of the queue has been served. */
+  /** Queues a request. A refusal says when it may be worth to come again: half of the queue has been served then. */
   function letIn(wish: LoadWish, traits: RequestTraits, nowMs: number): number {
     try {
       return request(state, wish, traits, nowMs)
     } catch (thrown) {
       const error = asDroverError(thrown)
-      const retryAfterMs = error.retryAfterMs && estimateOf(wish.key, queue.size >> 1)
-      if (!retryAfterMs) throw thrown
+      const service = dispatcher.serviceOf(wish.key, nowMs)
+      if (error.retryAfterMs === undefined || !service) throw thrown
+      const soonestMs = waitEstimateMs({ ...service, position: queue.size >> 1 })
+      const eachMs = service.meanServiceMs / Math.max(1, service.slots)
+      const retryAfterMs = comebacks.next(traits.route?.tenant ?? '', nowMs, soonestMs, eachMs)
       throw new DroverError(error.code, error.message, { retryAfterMs })
     }
   }
@@ -379,6 +404,16 @@ export function createPool(options: PoolOptions): Pool {
       step()
       return drains
     },
+    move: (wished) => {
+      if (state.closed) throw new DroverError('shutting_down', 'the server is shutting down')
+      const moving = move(state, wished, clock.now())
+      const { modelName, from, to, reason } = moving
+      log.info({ model: modelName, from, to, reason }, 'model moves')
+      step()
+      return moving
+    },
+    placeFor: (wish, to) => placeOnDevices(state, wish, to, options.machine()),
+    moves: () => [...state.moves.values()],
     keepAlive: (key, keepAliveMs) => {
       keepAlive(state, key, keepAliveMs)
       step()

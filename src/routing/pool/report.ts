@@ -45,14 +45,20 @@ export function instanceReports(
     const instance = instances.get(entry.id)
     return {
       id: entry.id,
+      key: entry.key,
       model: entry.modelName,
       engine: instance?.engine ?? '',
       pid: instance?.pid ?? 0,
       state: entry.phase,
       slots: entry.plan.slots,
       running: entry.busy,
+      contextLength: entry.plan.contextLength,
+      idleMs: entry.inUse > 0 ? 0 : nowMs - entry.idleSinceMs,
+      ageMs: nowMs - entry.startedAtMs,
+      leaving: entry.retiring || entry.drainsUntilMs !== undefined,
       health: health.scoreOf(entry.id, nowMs),
       shares: entry.shares,
+      ...(entry.plan.layout && { layout: entry.plan.layout }),
     }
   })
 }

@@ -98,6 +98,7 @@ const wishFor = (key: string) => ({
   modelName: key,
   options: {},
   plan: () => ({ ok: false as const, message: '' }),
+  spread: () => ({ ok: false as const, message: '' }),
   spec: () => expect.unreachable(),
 })
 

@@ -15,6 +15,7 @@ export type Event = { afterMs: number | undefined } & (
   | { type: 'leave'; pick: number }
   | { type: 'drain'; pick: number; graceMs: number }
   | { type: 'restart'; model: string }
+  | { type: 'move'; model: string; to: readonly string[] }
   | { type: 'unload'; model: string }
   | { type: 'lose'; deviceId: string; deadly: boolean }
   | { type: 'back'; deviceId: string }
@@ -99,6 +100,15 @@ const event: fc.Arbitrary<Event> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('restart' as const), ...after, model }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant('move' as const),
+      ...after,
+      model,
+      to: fc.constantFrom(['gpu0'], ['gpu1'], ['gpu0', 'gpu1'], ['cpu']),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('unload' as const), ...after, model }) },
   {
     weight: 1,
@@ -161,6 +171,9 @@ export function happen(world: World, one: Event): void {
     }
     case 'restart':
       world.restart(one.model)
+      break
+    case 'move':
+      world.move(one.model, one.to)
       break
     case 'unload':
       world.keepAlive(one.model, 0)

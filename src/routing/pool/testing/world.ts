@@ -16,6 +16,7 @@ import {
   type HealthBook,
 } from '../../health/index.ts'
 import type { DeviceRoom, LifecycleLimits, LoadWish, RequestTraits } from '../../lifecycle/index.ts'
+import { spreadByRoom } from '../../lifecycle/testing.ts'
 import { filterCandidates, type PolicyName, policies } from '../../policy/index.ts'
 import { createPredictor } from '../../prediction/index.ts'
 import { createPrefixIndex, textBlocks } from '../../prefix/index.ts'
@@ -97,6 +98,8 @@ export interface World {
   ask(asked: Asked): Client
   drain(entryId: number, graceMs: number): void
   restart(model: string): void
+  /** Puts all instances of the model on these devices. */
+  move(model: string, to: readonly string[]): void
   keepAlive(model: string, ms: number): void
   loseDevice(deviceId: string, deadly: boolean): void
   deviceBack(deviceId: string): void
@@ -187,21 +190,23 @@ export function createWorld(options: WorldOptions): World {
   function wishOf({ model, contextLength, pin }: Asked): LoadWish {
     const wanted = contextLength === undefined ? {} : { contextLength }
     const bytes = options.bytes[model] ?? 0
+    const plan: LoadWish['plan'] = (budgetBytes, caps) => {
+      if (bytes > budgetBytes) return { ok: false, message: `${model} needs ${bytes} of ${budgetBytes}` }
+      const planned = {
+        contextLength: contextLength ?? caps.contextLength ?? 4096,
+        slots: caps.slots ?? options.slots,
+        bytes,
+        options: wanted,
+      }
+      return { ok: true, plan: planned }
+    }
     return {
       key: model,
       modelName: model,
       options: wanted,
       ...(pin !== undefined && { pins: [pin] }),
-      plan: (budgetBytes, caps) => {
-        if (bytes > budgetBytes) return { ok: false, message: `${model} needs ${bytes} of ${budgetBytes}` }
-        const plan = {
-          contextLength: contextLength ?? caps.contextLength ?? 4096,
-          slots: caps.slots ?? options.slots,
-          bytes,
-          options: wanted,
-        }
-        return { ok: true, plan }
-      },
+      plan,
+      spread: spreadByRoom(plan),
       spec: (plan, id, deviceIds) => ({
         id,
         modelName: model,
@@ -416,6 +421,14 @@ export function createWorld(options: WorldOptions): World {
       if (pool.drain(entryId, graceMs)) rest().then(() => draining.add(entryId))
     },
     restart: (model) => void pool.restart(model),
+    move: (model, to) => {
+      const own = pool.instances().filter(({ key, state }) => key === model && state === 'ready')
+      const moving = pool.moves().filter(({ endedAtMs }) => endedAtMs === undefined)
+      // One that moves already is refused.
+      const leaving = own.map(({ id }) => id).filter((id) => !moving.some((one) => one.leaving.includes(id)))
+      const wish = wishOf({ model, tenant: '', priority: 'default', prompt: '', maxTokens: 1 })
+      pool.move({ wish, leaving, to, reason: 'so it is wished' })
+    },
     keepAlive: (model, ms) => pool.keepAlive(model, ms),
     loseDevice: (deviceId, deadly) => {
       lost.add(deviceId)

@@ -1,0 +1,368 @@
+/**
+ * Keeps what runs as it is wanted: asks the reconciler now and then, and whoever asks for it by hand, and has the pool
+ * carry out what they say.
+ */
+import type { Move as ApiMove, MultiGpuControl, WantedModel } from '../api/index.ts'
+import type { Config } from '../config/index.ts'
+import type { Clock } from '../core/index.ts'
+import { asDroverError, DroverError } from '../inference/index.ts'
+import type { Logger } from '../observability/index.ts'
+import {
+  type Action,
+  createForecaster,
+  type Deployment,
+  type Done,
+  defaultReconcileSettings,
+  inverseOf,
+  noMemory,
+  type ReconcileFacts,
+  rebalance,
+  reconcile,
+} from '../placement/index.ts'
+import type {
+  DeviceRoom,
+  InstanceReport,
+  LoadWish,
+  MachineFacts,
+  Move,
+  PlacingRouter,
+  Pool,
+} from '../routing/index.ts'
+import { laidOut, reconcileFacts, strategyOf } from './layout-facts.ts'
+
+/** Between two looks at what runs. */
+const intervalMs = 2_000
+/** A model that is expected is loaded so much before the time that its load takes. */
+const warmAheadMs = 30_000
+/** A model of which nobody knows how long it loads. */
+const usualLoadMs = 30_000
+/** Models whose size is remembered. */
+const mostSizes = 256
+
+export interface DeploymentsOptions {
+  config: Pick<Config, 'multiGpu' | 'handOverAfterMs'>
+  pool: Pool
+  router: Pick<PlacingRouter, 'wish'>
+  /** The devices with their room; none while nothing is known of them. */
+  machine(): MachineFacts
+  /** What of the configuration cannot be. */
+  problems(): readonly string[]
+  clock: Clock
+  log: Logger
+}
+
+export interface Deployments extends MultiGpuControl {
+  /** A request for a model has come. */
+  asked(key: string, modelName: string): void
+  /** The devices, where models that were put somewhere by hand may lie there only. */
+  held(machine: MachineFacts): MachineFacts
+  close(): void
+}
+
+export function createDeployments(options: DeploymentsOptions): Deployments {
+  const { config, pool, router, clock, log } = options
+  const forecaster = createForecaster()
+  const names = new Map<string, string>()
+  const sizes = new Map<string, number>()
+  /** Where models were put by hand, by their keys. */
+  const holds = new Map<string, readonly string[]>()
+  /** Moves by hand: what they have started stays where it is. */
+  const byHand = new Set<number>()
+  /** Instances that were told to end, as moves to nowhere. */
+  const stops = new Map<number, ApiMove>()
+  let memory = noMemory
+  let last:
+    | { done: { action: Action; moveId?: number }[]; heldBefore?: [string, readonly string[] | undefined] }
+    | undefined
+  let cancel = clock.after(intervalMs, tick)
+
+  const nameOf = (key: string) => pool.instances().find((one) => one.key === key)?.model ?? names.get(key)
+
+  /** `freely`: as if nothing had been put anywhere by hand. */
+  function factsNow({ freely = false } = {}): ReconcileFacts {
+    const moves = pool.moves()
+    const fixed = new Set(moves.flatMap(({ id, successor }) => (byHand.has(id) ? [successor ?? 0] : [])))
+    for (const { key, state, shares } of pool.instances()) {
+      if (state !== 'ready') continue
+      sizes.delete(key)
+      sizes.set(
+        key,
+        shares.reduce((sum, { bytes }) => sum + bytes, 0),
+      )
+      for (const oldest of sizes.keys()) if (sizes.size > mostSizes) sizes.delete(oldest)
+    }
+    const machine = options.machine()
+    return reconcileFacts(clock.now(), pool, machine, {
+      fixed,
+      sizes,
+      deployments: deploymentsNow(machine, freely),
+    })
+  }
+
+  /** What runs is wanted as the configuration has it; what is expected is wanted once. */
+  function deploymentsNow({ devices }: MachineFacts, freely = false): Deployment[] {
+    const { dataParallel, strategy, monitoring } = config.multiGpu
+    const copied = strategy === 'data' || (strategy === 'hybrid' && dataParallel.replicas !== undefined)
+    const most = dataParallel.replicas ?? devices.length
+    const running = Map.groupBy(pool.ready(), ({ entry }) => entry.key)
+    const known = [...running].flatMap(([key, own]): Deployment[] => {
+      const [first] = own
+      if (!first) return []
+      const { wish } = first.entry
+      const takes = (room: DeviceRoom) => (freely ? room.accepts(wish) : accepts(room, wish))
+      const pins = devices.filter(takes).map(({ id }) => id)
+      const least = copied ? Math.min(most, pins.length) : 0
+      const reason = copied ? `the strategy ${strategy} has ${least} instances of a model` : 'it is in use'
+      return [{ model: key, least, most: Math.max(1, most), pins, priority: 0, reason }]
+    })
+    if (!monitoring.enabled || !monitoring.autoOptimization) return known
+    const expected = forecaster.expected(clock.now(), usualLoadMs + warmAheadMs)
+    const warm = expected
+      .filter(({ model }) => !running.has(model) && names.has(model))
+      .map(({ model, basis, probability }) => ({
+        model,
+        least: 1,
+        most: 1,
+        priority: -1,
+        reason: `it is expected (${basis}, in ${Math.round(probability * 100)} of 100 times)`,
+      }))
+    return [...known, ...warm]
+  }
+
+  function accepts(room: DeviceRoom, wish: LoadWish): boolean {
+    return room.accepts(wish) && (heldDevices(wish.key)?.includes(room.id) ?? true)
+  }
+
+  /** A model is not held to devices of which none works any more. */
+  function heldDevices(key: string): readonly string[] | undefined {
+    const held = holds.get(key)
+    const ill = new Set(pool.deviceTroubles().map(({ deviceId }) => deviceId))
+    return held?.every((id) => ill.has(id)) ? undefined : held
+  }
+
+  function tick(): void {
+    cancel = clock.after(intervalMs, tick)
+    const { enabled, threshold, cooldownMs } = config.multiGpu.scheduling.migration
+    const settings = { ...defaultReconcileSettings, threshold, cooldownMs, migrates: enabled }
+    const round = reconcile(factsNow(), memory, settings)
+    memory = round.memory
+    for (const action of round.actions) void carryOutAlone(action)
+  }
+
+  async function carryOutAlone(action: Action): Promise<void> {
+    const { reason } = action
+    try {
+      const moveId = await carryOut(action)
+      if (action.type === 'move') last = { done: [{ action, ...(moveId !== undefined && { moveId }) }] }
+    } catch (error) {
+      const why = asDroverError(error).message
+      log.warn({ model: nameOf(action.model), action: action.type, reason, error: why }, 'not carried out')
+    }
+  }
+
+  /** Does what the action says; the pool's move is returned, where it is one. */
+  async function carryOut(action: Action, hand = false): Promise<number | undefined> {
+    const { model: key, reason } = action
+    if (action.type === 'stop') {
+      stop(action)
+      return undefined
+    }
+    const leaving = action.type === 'move' ? [action.instance] : []
+    const entry = pool.ready().find((one) => leaving.includes(one.entry.id))?.entry
+    const wish = entry ? wishAgain(entry.wish, entry.plan.options) : await router.wish(nameOf(key) ?? key)
+    const { id } = pool.move({ wish, leaving, to: action.to, reason })
+    if (hand) byHand.add(id)
+    return id
+  }
+
+  function stop({ model, instance, from, reason }: Extract<Action, { type: 'stop' }>): void {
+    if (!pool.drain(instance, config.handOverAfterMs)) return
+    log.info({ model: nameOf(model), instance, from, reason }, 'instance ends')
+    for (const oldest of stops.keys()) if (stops.size > mostSizes) stops.delete(oldest)
+    const name = nameOf(model) ?? model
+    stops.set(instance, { id: instance, model: name, from, to: [], reason, state: 'draining' })
+  }
+
+  function movesNow(): ApiMove[] {
+    const alive = new Set(pool.instances().map(({ id }) => id))
+    const stopped = [...stops.values()].map((one) =>
+      alive.has(one.id) ? one : { ...one, state: 'done' as const },
+    )
+    return [...pool.moves().map(apiMove), ...stopped].toSorted((a, b) => b.id - a.id)
+  }
+
+  async function migrate(wished: Parameters<MultiGpuControl['migrate']>[0]): Promise<readonly ApiMove[]> {
+    const { model, to, instance, dryRun } = wished
+    const loadWish = await router.wish(model)
+    const { key } = loadWish
+    checkDevices(to, options.machine())
+    const own = pool.instances().filter((one) => one.key === key && one.state === 'ready' && !one.leaving)
+    const leaving = instance === undefined ? own : own.filter(({ id }) => id === instance)
+    if (instance !== undefined && leaving.length === 0) {
+      throw new DroverError('invalid_request', `"${model}" has no instance #${instance} that could be moved`)
+    }
+    const [first] = leaving
+    if (first && leaving.length === 1 && sameDevices(first, to)) return []
+    const heldBefore = holds.get(key)
+    if (instance === undefined) holds.set(key, to)
+    try {
+      const found = pool.placeFor(loadWish, to)
+      if (!found.ok) throw new DroverError('invalid_request', found.message)
+      const reason = 'asked for by hand'
+      const from = [...new Set(leaving.flatMap((one) => one.shares.map(({ deviceId }) => deviceId)))]
+      if (dryRun) {
+        restoreHold(key, heldBefore)
+        return [{ id: 0, model, from, to, reason, state: 'planned' }]
+      }
+      const moving = pool.move({ wish: loadWish, leaving: leaving.map(({ id }) => id), to, reason })
+      if (moving.state === 'failed') throw new DroverError('invalid_request', moving.error ?? 'it has failed')
+      byHand.add(moving.id)
+      last = { done: doneOf(key, leaving, to, moving), heldBefore: [key, heldBefore] }
+      return [apiMove(moving)]
+    } catch (error) {
+      restoreHold(key, heldBefore)
+      throw error
+    }
+  }
+
+  function restoreHold(key: string, held: readonly string[] | undefined): void {
+    if (held) holds.set(key, held)
+    else holds.delete(key)
+  }
+
+  async function runByHand(actions: readonly Action[]): Promise<{ moves: ApiMove[]; done: Undoable[] }> {
+    const done: Undoable[] = []
+    const moves: ApiMove[] = []
+    for (const action of actions) {
+      const moveId = await carryOut(action, true)
+      done.push({ action, ...(moveId !== undefined && { moveId }) })
+      const id = action.type === 'stop' ? action.instance : moveId
+      moves.push(...movesNow().filter((one) => one.id === id))
+    }
+    return { moves, done }
+  }
+
+  return {
+    asked: (key, modelName) => {
+      forecaster.arrived(key, clock.now())
+      names.delete(key)
+      names.set(key, modelName)
+      for (const oldest of names.keys()) if (names.size > mostSizes) names.delete(oldest)
+    },
+    held: (machine) =>
+      holds.size === 0
+        ? machine
+        : {
+            ...machine,
+            devices: machine.devices.map((room) => ({ ...room, accepts: (wish) => accepts(room, wish) })),
+          },
+    status: () => {
+      const instances = pool.instances()
+      const machine = options.machine()
+      const cpuId = machine.devices.find(({ pool: of }) => of === 'host')?.id
+      const models = deploymentsNow(machine).map((one) =>
+        wantedOf(one, instances, nameOf(one.model) ?? one.model),
+      )
+      return { instances: laidOut(instances, cpuId), models, moves: movesNow(), problems: options.problems() }
+    },
+    migrate,
+    rebalance: async ({ dryRun }) => {
+      const actions = rebalance(factsNow({ freely: true }))
+      if (dryRun) return actions.map((action) => plannedMove(action, nameOf(action.model) ?? action.model))
+      for (const { model } of actions) holds.delete(model)
+      const { moves, done } = await runByHand(actions)
+      if (done.length > 0) last = { done }
+      return moves
+    },
+    undo: async () => {
+      if (!last) throw new DroverError('invalid_request', 'there is no migration or rebalance to take back')
+      const { done, heldBefore } = last
+      const unfinished = pool
+        .moves()
+        .some(({ id, endedAtMs }) => endedAtMs === undefined && done.some((one) => one.moveId === id))
+      if (unfinished) {
+        throw new DroverError(
+          'invalid_request',
+          'the last one is under way yet: it can be taken back when it is done',
+        )
+      }
+      last = undefined
+      if (heldBefore) restoreHold(...heldBefore)
+      const { moves } = await runByHand(inverseOf(done.map((one) => withSuccessor(one, pool))))
+      return moves
+    },
+    close: () => cancel(),
+  }
+}
+
+type Undoable = { action: Action; moveId?: number }
+
+/** With the instance that it has started, where that still runs. */
+function withSuccessor({ action, moveId }: Undoable, pool: Pool): Done {
+  const successor = pool.moves().find(({ id, state }) => id === moveId && state === 'done')?.successor
+  const runs = pool
+    .instances()
+    .some(({ id, state, leaving }) => id === successor && state === 'ready' && !leaving)
+  return { action, ...(runs && successor !== undefined && { started: successor }) }
+}
+
+/** All instances that leave become one: it takes the place of the first, and the others end. */
+function doneOf(
+  model: string,
+  leaving: readonly InstanceReport[],
+  to: readonly string[],
+  { id: moveId, reason }: Readonly<Move>,
+): Undoable[] {
+  const [first, ...others] = leaving
+  if (!first) return [{ action: { type: 'start', model, to, reason }, moveId }]
+  const fromOf = ({ shares }: InstanceReport) => shares.map(({ deviceId }) => deviceId)
+  return [
+    { action: { type: 'move', model, instance: first.id, from: fromOf(first), to, reason }, moveId },
+    ...others.map((one): Undoable => {
+      return { action: { type: 'stop', model, instance: one.id, from: fromOf(one), reason } }
+    }),
+  ]
+}
+
+/** As it was loaded, wherever the first request for it wanted it. */
+function wishAgain({ pins: _pins, ...wish }: LoadWish, options: LoadWish['options']): LoadWish {
+  return { ...wish, options }
+}
+
+function checkDevices(to: readonly string[], { devices }: MachineFacts): void {
+  const unknown = to.find((id) => devices.every((room) => room.id !== id))
+  if (unknown === undefined && to.length > 0) return
+  const known = devices.map(({ id }) => id).join(', ')
+  throw new DroverError(
+    'invalid_request',
+    unknown === undefined
+      ? `no device is named: take some of ${known}`
+      : `models cannot be put on "${unknown}": there are ${known || 'no devices'}`,
+  )
+}
+
+function sameDevices({ shares }: InstanceReport, to: readonly string[]): boolean {
+  const here = shares.map(({ deviceId }) => deviceId)
+  return here.length === new Set(to).size && here.every((id) => to.includes(id))
+}
+
+function apiMove({ id, modelName, from, to, reason, state, error }: Readonly<Move>): ApiMove {
+  return { id, model: modelName, from, to, reason, state, ...(error !== undefined && { error }) }
+}
+
+function plannedMove(action: Action, model: string): ApiMove {
+  const from = action.type === 'start' ? [] : action.from
+  const to = action.type === 'stop' ? [] : action.to
+  return { id: 0, model, from, to, reason: action.reason, state: 'planned' }
+}
+
+function wantedOf(
+  { model: key, least, reason }: Deployment,
+  instances: readonly InstanceReport[],
+  model: string,
+): WantedModel {
+  const own = instances.filter((one) => one.key === key && !one.leaving)
+  const [first] = own
+  const strategy = first ? strategyOf(first, own.length) : 'single'
+  return { model, wanted: Math.max(least, own.length), strategy, reason }
+}

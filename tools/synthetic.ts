@@ -42,9 +42,9 @@ export interface SyntheticShape {
   readonly context?: number
   /** Type of the matrices; norms and biases are F32. */
   readonly type?: WritableType
-  /** Experts of each layer; none when left out. Only llama and qwen3 can have them. */
+  /** Experts of each layer; none when left out. Only some architectures can have them. */
   readonly experts?: number
-  /** Tokens that a sliding layer sees (gemma2, gemma3); half of the context when left out. */
+  /** Tokens that a sliding layer sees (gemma2, gemma3, gpt-oss); half of the context when left out. */
   readonly window?: number
   /** Whether a decoder declares mean pooling, which makes engines treat it as an embedding model. */
   readonly embeddingModel?: boolean
@@ -68,13 +68,17 @@ const chatTemplate =
   "{%- for message in messages %}{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}{%- endfor %}" +
   "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
 
+const withExperts = new Set<ArchitectureName>(['llama', 'qwen3', 'deepseek2', 'gpt-oss'])
+
 function sizesOf(shape: SyntheticShape): Sizes {
   const dim = shape.dim ?? 128
   const heads = shape.heads ?? 4
   const experts = shape.experts ?? 0
   const architecture = shape.architecture ?? 'llama'
-  if (experts > 0 && architecture !== 'llama' && architecture !== 'qwen3') {
-    throw new RangeError(`${architecture} has no experts here; use llama or qwen3, or leave them out`)
+  if (experts > 0 && !withExperts.has(architecture)) {
+    throw new RangeError(
+      `${architecture} has no experts here; use ${[...withExperts].join(', ')}, or leave them out`,
+    )
   }
   if (shape.headDim === undefined && dim % heads !== 0) {
     throw new RangeError(`dim ${dim} is no multiple of ${heads} heads; change one or give headDim`)

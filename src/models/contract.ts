@@ -91,6 +91,8 @@ export interface LayerShape {
   feedForwardLength: number
   /** 0 for a dense layer. */
   expertCount: number
+  /** Width of the experts that every token uses; absent where there are none. */
+  sharedLength?: number
   /** Bytes of the matrices that every token multiplies, by tensor type: `{ Q4_K: 98304, Q6_K: 43008 }`. */
   matrixBytes?: Readonly<Record<string, number>>
 }
@@ -119,8 +121,12 @@ export interface ModelShape {
   slidingValueLength?: number
   /** The last layers that use the cache of earlier ones and keep none. */
   sharedKvLayers?: number
+  /** Attention over a latent of `rank` numbers (MLA), with the lengths of a key and a value as they are computed with. */
+  latent?: { rank: number; keyLength: number; valueLength: number }
   /** State of all recurrent layers for one sequence; such layers have no KV heads. */
   recurrentStateBytes?: number
+  /** Of layers of Mamba's kind: numbers they compute with for a token, those convolved, and those of a state. */
+  recurrent?: { width: number; convolved: number; convolution: number; state: number }
   expertCount?: number
   expertUsedCount?: number
   /** Bytes of every tensor of the file. */

@@ -12,11 +12,5 @@ export { displayShortest, parseModelName } from './names.ts'
 export { removeUnused } from './prune.ts'
 export { createRegistry, type RegistryOptions } from './registry/registry.ts'
 export { readSafetensors } from './safetensors/read.ts'
-export {
-  type SafetensorsModel,
-  type SafetensorsSizes,
-  type SafetensorsTensor,
-  safetensorsModel,
-} from './safetensors/shape.ts'
 export { type ShownModel, showModel } from './show.ts'
 export { openStore, type StoreOptions } from './store.ts'

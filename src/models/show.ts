@@ -1,6 +1,6 @@
 import type { ModelDescription, StoredModel } from './contract.ts'
+import type { Metadata } from './gguf/facts.ts'
 import { readGguf } from './gguf/read.ts'
-import type { Metadata } from './gguf/shape.ts'
 import { goNumber, goQuote } from './go-text.ts'
 
 /** The parts of an `/api/show` answer that follow from the model alone. */

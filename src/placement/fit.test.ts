@@ -76,7 +76,7 @@ describe('a model short of memory', () => {
       budgetBytes: enoughFor(5120, 1),
     })
     expect([contextLength, slots]).toEqual([5120, 1])
-    expect(reasons[0]).toBe('context cut from 8192 to 5120 tokens to fit into 5.3 GiB')
+    expect(reasons[0]).toBe('context cut from 8192 to 5120 tokens to fit into 5.4 GiB')
     expect(fitted({ defaultContextLength: 8192, budgetBytes: enoughFor(4096, 1) }).contextLength).toBe(4096)
     expect(refused({ defaultContextLength: 8192, budgetBytes: enoughFor(4096, 1) - 1 }).ok).toBe(false)
   })

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Engine, InstanceMemory, InstanceSpec } from '../engines/index.ts'
+import type { DeviceMemory, Engine, InstanceMemory, InstanceSpec } from '../engines/index.ts'
 import { writeAtomically } from '../models/index.ts'
 import type { Logger } from '../observability/index.ts'
 import {
@@ -76,10 +76,15 @@ async function readBook(path: string, log: Logger): Promise<LearnedMemory> {
   }
 }
 
-/** Undefined where the engine tells too little, or counts what the estimate leaves out: projectors, drafts, workers. */
-function observedOf(spec: InstanceSpec, { devices }: InstanceMemory): MemoryByKind | undefined {
-  if (!devices?.length || spec.draft || spec.projectorPaths.length > 0 || spec.rpcWorkers?.length)
-    return undefined
+/**
+ * Undefined where the engine tells too little, or of what the estimate is not for: several devices, layers on the CPU
+ * beside a GPU, projectors, drafts, workers.
+ */
+function observedOf(spec: InstanceSpec, { devices = [] }: InstanceMemory): MemoryByKind | undefined {
+  const onDevices = devices.filter(({ host }) => !host)
+  const alone = onDevices.length === 0 || (onDevices.length === 1 && devices.every(isWholeOrWithout))
+  const others = spec.draft || spec.projectorPaths.length > 0 || spec.rpcWorkers?.length
+  if (devices.length === 0 || !alone || others) return undefined
   const sum = (kind: 'modelBytes' | 'kvCacheBytes' | 'computeBytes' | 'outputBytes') =>
     devices.reduce((total, device) => total + device[kind], 0)
   return {
@@ -88,3 +93,6 @@ function observedOf(spec: InstanceSpec, { devices }: InstanceMemory): MemoryByKi
     computeBytes: sum('computeBytes') + sum('outputBytes'),
   }
 }
+
+/** A device, or host memory that holds no layer's cache: with all layers on a device there is none. */
+const isWholeOrWithout = ({ host, kvCacheBytes }: DeviceMemory): boolean => !host || kvCacheBytes === 0

@@ -19,13 +19,13 @@ export type ObservedRun = RunShape & { embedding?: boolean }
 const allocated = /graph(?: \([^)]*\))?: nodes = /
 
 /**
- * Starts a real llama-server on the CPU until it has told all its buffers, and ends it. Rejects with its last words where
+ * Starts a real llama-server (the tests' own, which has the CPU) until it has told all its buffers, and ends it. Rejects with its last words where
  * it does not come so far.
  */
 export async function observeMemory(
   modelPath: string,
   run: ObservedRun,
-  { args = [], env = {} }: { args?: readonly string[]; env?: Readonly<Record<string, string>> } = {},
+  { args = [], server }: { args?: readonly string[]; server?: string } = {},
 ) {
   const batch = String(run.batchSize)
   const valueType = run.flashAttention === 'off' ? 'f16' : run.kvCacheType
@@ -35,7 +35,7 @@ export async function observeMemory(
     ...['--cache-type-k', run.kvCacheType, '--cache-type-v', valueType, '--flash-attn', run.flashAttention],
     ...['--fit', 'off', '--log-verbosity', '4', ...(run.embedding ? ['--embedding'] : []), ...args],
   ]
-  const child = spawn(await ensureLlamaServer(), line, { env: { ...process.env, ...env } })
+  const child = spawn(server ?? (await ensureLlamaServer()), line)
   const log = await new Promise<string>((resolve, reject) => {
     let text = ''
     const onOutput = (chunk: Buffer) => {

@@ -235,6 +235,128 @@ const phi2: Architecture = {
   }),
 }
 
+/** Latent attention, a first layer without experts, and one expert that every token uses. */
+const deepseek2: Architecture = {
+  name: () => 'deepseek2',
+  tensors: (sizes) => {
+    const { dim, heads, headDim, ffn, experts } = sizes
+    const { rank, rope: turned } = latentSizes(sizes)
+    const layer = (at: string): TensorPlan[] => [
+      norm(`${at}.attn_norm`, dim),
+      matrix(`${at}.attn_q_a`, dim, rank),
+      norm(`${at}.attn_q_a_norm`, rank),
+      matrix(`${at}.attn_q_b`, rank, heads * headDim),
+      matrix(`${at}.attn_kv_a_mqa`, dim, rank + turned),
+      norm(`${at}.attn_kv_a_norm`, rank),
+      { ...matrix(`${at}.attn_k_b`, headDim - turned, rank, heads), exact: true },
+      { ...matrix(`${at}.attn_v_b`, rank, headDim, heads), exact: true },
+      matrix(`${at}.attn_output`, heads * headDim, dim),
+    ]
+    const shared = (at: string): TensorPlan[] => [
+      matrix(`${at}.ffn_gate_shexp`, dim, ffn),
+      matrix(`${at}.ffn_up_shexp`, dim, ffn),
+      matrix(`${at}.ffn_down_shexp`, ffn, dim),
+    ]
+    const layers = layersOf(sizes, (at) => [
+      ...layer(at),
+      ...feedForward(
+        at,
+        at === 'blk.0' ? { ...sizes, experts: 0 } : { ...sizes, experts: Math.max(2, experts) },
+      ),
+      ...(at === 'blk.0' ? [] : shared(at)),
+    ])
+    return [embedding(sizes), ...layers, norm('output_norm', dim), output(sizes)]
+  },
+  metadata: (sizes) => {
+    const { rank, rope: turned } = latentSizes(sizes)
+    return {
+      ...rms,
+      ...rope,
+      ...expertCounts({ ...sizes, experts: Math.max(2, sizes.experts) }),
+      expert_shared_count: gguf.uint32(1),
+      leading_dense_block_count: gguf.uint32(1),
+      'attention.head_count_kv': gguf.uint32(1),
+      'attention.q_lora_rank': gguf.uint32(rank),
+      'attention.kv_lora_rank': gguf.uint32(rank),
+      'attention.key_length': gguf.uint32(rank + turned),
+      'attention.value_length': gguf.uint32(rank),
+      'attention.key_length_mla': gguf.uint32(sizes.headDim),
+      'attention.value_length_mla': gguf.uint32(sizes.headDim),
+      'rope.dimension_count': gguf.uint32(turned),
+    }
+  },
+}
+
+const latentSizes = ({ dim, headDim }: Sizes) => ({ rank: dim / 2, rope: headDim / 2 })
+
+/** Sinks, biases everywhere, and a window in every second layer. */
+const gptOss: Architecture = {
+  name: () => 'gpt-oss',
+  tensors: (sizes) => {
+    const { dim, heads, kvHeads, headDim, ffn } = sizes
+    const experts = Math.max(2, sizes.experts)
+    const layers = layersOf(sizes, (at) => [
+      ...attention(at, sizes),
+      bias(`${at}.attn_q`, heads * headDim),
+      bias(`${at}.attn_k`, kvHeads * headDim),
+      bias(`${at}.attn_v`, kvHeads * headDim),
+      bias(`${at}.attn_output`, dim),
+      norm(`${at}.attn_sinks`, heads),
+      norm(`${at}.post_attention_norm`, dim),
+      ...feedForward(at, { ...sizes, experts }).filter(({ name }) => !name.endsWith('ffn_norm.weight')),
+      bias(`${at}.ffn_gate_inp`, experts),
+      { ...bias(`${at}.ffn_gate_exps`, ffn), shape: [ffn, experts] },
+      { ...bias(`${at}.ffn_up_exps`, ffn), shape: [ffn, experts] },
+      { ...bias(`${at}.ffn_down_exps`, dim), shape: [dim, experts] },
+    ])
+    return [embedding(sizes), ...layers, norm('output_norm', dim), output(sizes)]
+  },
+  metadata: (sizes) => ({
+    ...rms,
+    ...rope,
+    ...headSizes(sizes),
+    ...expertCounts({ ...sizes, experts: Math.max(2, sizes.experts) }),
+    'attention.sliding_window': gguf.uint32(sizes.window),
+  }),
+}
+
+/** Layers that keep a state of fixed size in place of a cache. */
+const mamba: Architecture = {
+  name: () => 'mamba',
+  tensors: (sizes) => {
+    const { dim } = sizes
+    const { inner, state, rank, kernel } = mambaSizes(sizes)
+    const layers = layersOf(sizes, (at) => [
+      norm(`${at}.attn_norm`, dim),
+      matrix(`${at}.ssm_in`, dim, 2 * inner),
+      { ...matrix(`${at}.ssm_conv1d`, kernel, inner), exact: true },
+      bias(`${at}.ssm_conv1d`, inner),
+      matrix(`${at}.ssm_x`, inner, rank + 2 * state),
+      { ...matrix(`${at}.ssm_dt`, rank, inner), exact: true },
+      bias(`${at}.ssm_dt`, inner),
+      { ...matrix(`${at}.ssm_a`, state, inner), name: `${at}.ssm_a`, exact: true },
+      { ...norm(`${at}.ssm_d`, inner), name: `${at}.ssm_d` },
+      matrix(`${at}.ssm_out`, inner, dim),
+    ])
+    return [embedding(sizes), ...layers, norm('output_norm', dim), output(sizes)]
+  },
+  metadata: (sizes) => {
+    const { inner, state, rank, kernel } = mambaSizes(sizes)
+    return {
+      ...rms,
+      'attention.head_count': gguf.uint32(0),
+      'attention.head_count_kv': gguf.uint32(0),
+      feed_forward_length: gguf.uint32(0),
+      'ssm.conv_kernel': gguf.uint32(kernel),
+      'ssm.inner_size': gguf.uint32(inner),
+      'ssm.state_size': gguf.uint32(state),
+      'ssm.time_step_rank': gguf.uint32(rank),
+    }
+  },
+}
+
+const mambaSizes = ({ dim }: Sizes) => ({ inner: 2 * dim, state: 16, rank: dim / 16, kernel: 4 })
+
 const bert: Architecture = {
   name: () => 'bert',
   tensors: (sizes) => {
@@ -266,7 +388,19 @@ const bert: Architecture = {
 }
 
 /** The architectures that can be made. */
-export const architectures = { llama, qwen2, qwen3, gemma2, gemma3, phi2, phi3, bert } as const
+export const architectures = {
+  llama,
+  qwen2,
+  qwen3,
+  gemma2,
+  gemma3,
+  phi2,
+  phi3,
+  deepseek2,
+  'gpt-oss': gptOss,
+  mamba,
+  bert,
+} as const
 
 /** Name of an architecture that can be made. */
 export type ArchitectureName = keyof typeof architectures

@@ -34,9 +34,6 @@ beforeEach(async () => {
       await store.importGguf(name, { path: await gguf('pulled.gguf', 9) })
       yield { status: 'success' }
     },
-    async *push() {
-      yield { status: 'success' }
-    },
   }
   const folders = [dirname(await ensureLlamaServer()), files]
   make = createModelMaker({ store, registry, tools: createLlamaTools({ folders, path: '' }) })

@@ -8,7 +8,7 @@ import type { ModelTools } from './tools.ts'
 export interface MakerOptions {
   store: ModelStore
   /** Fetches a model to start from that is not here. */
-  registry: Registry
+  registry: Pick<Registry, 'pull'>
   tools: ModelTools
 }
 

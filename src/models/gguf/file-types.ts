@@ -1,4 +1,4 @@
-import type { Metadata, TensorFacts } from './shape.ts'
+import type { Metadata, TensorFacts } from './facts.ts'
 
 /** Numbers of `general.file_type` (`llama_ftype` of llama.cpp) and the names that Ollama prints for them. */
 const names: Record<number, string> = {

@@ -1,5 +1,5 @@
 import type { LayerShape, ModelShape } from '../contract.ts'
-import type { Metadata, TensorFacts } from './shape.ts'
+import type { Metadata, TensorFacts } from './facts.ts'
 
 /** Routed experts, in one tensor for all of them (`ffn_up_exps`) or one each (`ffn_up.3`, of older files). */
 const routedExpert = /^blk\.\d+\.ffn_(up|down|gate|gate_up)(_(ch)?exps\.|\.\d+\.)/
@@ -36,6 +36,7 @@ export function layersOf(
       const ofLayer = matrices[Number(index)] ?? {}
       ofLayer[type] = (ofLayer[type] ?? 0) + bytes
     }
+    if (name.endsWith('.ffn_up_shexp.weight')) layer.sharedLength = shape[1] ?? 0
     if (feedForward.test(name))
       layer.feedForwardLength = widthOf(name, shape[1] ?? 0, layer.feedForwardLength)
   }

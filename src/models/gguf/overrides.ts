@@ -1,4 +1,4 @@
-import type { Metadata } from './shape.ts'
+import type { Metadata } from './facts.ts'
 
 /** `<|eot_id|>` of Llama 3's vocabulary. */
 const endOfTurn = 128_009

@@ -2,9 +2,10 @@ import { open, stat } from 'node:fs/promises'
 import type { gguf as parseGguf } from '@huggingface/gguf'
 import { DroverError } from '../../inference/index.ts'
 import type { ModelFile } from '../contract.ts'
+import type { Metadata, TensorFacts } from './facts.ts'
 import { fileTypeName } from './file-types.ts'
 import { metadataOverrides } from './overrides.ts'
-import { type Metadata, readShape, type TensorFacts } from './shape.ts'
+import { readShape } from './shape.ts'
 import { tensorBytes, tensorTypeName } from './tensor-types.ts'
 
 /** Metadata arrays up to this length are kept, as Ollama shows them; longer ones (vocabularies) become null. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Metadata, readShape, type TensorFacts } from './shape.ts'
+import type { Metadata, TensorFacts } from './facts.ts'
+import { readShape } from './shape.ts'
 import { tensorBytes, tensorTypeName } from './tensor-types.ts'
 
 const layers = (count: number): TensorFacts[] =>

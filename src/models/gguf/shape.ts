@@ -1,17 +1,6 @@
 import type { ModelShape } from '../contract.ts'
+import type { Metadata, TensorFacts } from './facts.ts'
 import { layersOf, wiringOf } from './layers.ts'
-
-/** A tensor of a GGUF file. */
-export interface TensorFacts {
-  name: string
-  /** ggml's name: `F16`, `Q4_K`. */
-  type: string
-  /** Innermost dimension first, as in the file. */
-  shape: number[]
-  bytes: number
-}
-
-export type Metadata = Record<string, unknown>
 
 /**
  * Every n-th layer attends to the whole context, the others to a window, in architectures whose files do not say
@@ -58,6 +47,8 @@ export function readShape(metadata: Metadata, tensors: readonly TensorFacts[]): 
     expertUsedCount: read('expert_used_count') || undefined,
     slidingKeyLength: read('attention.key_length_swa') || undefined,
     slidingValueLength: read('attention.value_length_swa') || undefined,
+    latent: latentOf(read),
+    recurrent: recurrentOf(read),
     sharedKvLayers: read('attention.shared_kv_layers') || undefined,
     tiedEmbeddings: isTied(tensors) || undefined,
     outputType: (find(tensors, 'output.weight') ?? find(tensors, 'token_embd.weight'))?.type,
@@ -109,6 +100,28 @@ function headLengths(
   return {
     keyLength: read('attention.key_length') ?? headLength,
     valueLength: read('attention.value_length') ?? headLength,
+  }
+}
+
+/** Latent attention as it is computed with; files of before 2025 have its keys and values spread out. */
+function latentOf(read: ReadNumber): ModelShape['latent'] {
+  const [rank, keyLength, valueLength] = [
+    read('attention.kv_lora_rank'),
+    read('attention.key_length_mla'),
+    read('attention.value_length_mla'),
+  ]
+  return rank && keyLength && valueLength ? { rank, keyLength, valueLength } : undefined
+}
+
+function recurrentOf(read: ReadNumber): ModelShape['recurrent'] {
+  const [width, state] = [read('ssm.inner_size'), read('ssm.state_size')]
+  if (!width || !state) return undefined
+  const convolved = width + 2 * (read('ssm.group_count') ?? 0) * state
+  return {
+    width,
+    convolved,
+    convolution: Math.max(0, (read('ssm.conv_kernel') ?? 1) - 1),
+    state: width * state,
   }
 }
 

@@ -16,7 +16,7 @@ export interface InspectContext extends TransferContext {
 }
 
 /** How much of a file is fetched to find its head in it: vocabularies take up to some ten megabytes. */
-const headSizes = [4, 16, 64, 256].map((mib) => mib * 2 ** 20)
+const headSizes = [12, 64, 256].map((mib) => mib * 2 ** 20)
 
 /** Of the file's bytes that its tensors take at least; less means that the head was not whole. */
 const leastTensorShare = 0.9

@@ -18,6 +18,18 @@ export function outputBufferBytes(shape: ModelShape, run: RunShape): number {
   return f32Bytes * run.slots * shape.vocabularySize
 }
 
+/** Compute buffers of an instance on one device: its own, and the host's. */
+export function deviceComputeBytes(shape: ModelShape, run: RunShape, embedding: boolean): number {
+  const role = {
+    tensorSize: 1,
+    devices: 1,
+    output: true,
+    backend: 'cuda',
+    layers: [0, shape.layerCount],
+  } as const
+  return partComputeBytes(shape, run, embedding, role) + hostComputeBytes(shape, run, embedding, role)
+}
+
 /** Compute buffer of an instance that has everything in host memory. */
 export function wholeComputeBytes(shape: ModelShape, run: RunShape, embedding: boolean): number {
   const layers = representativeLayers(shape, 0, shape.layerCount)

@@ -14,10 +14,11 @@ describe('the estimate of an instance', () => {
     // 32 layers * 8192 cells * 8 heads * 128 * (K + V) * 2 bytes: llama.cpp logs "KV self size = 1024.00 MiB".
     expect(memory.kvCacheBytes).toBe(1024 * mib)
     // Versions that reserve the logits of a batch (250.5 MiB) log a compute buffer of 258.5 MiB.
-    const compute = estimateMemory(llama8b, { ...wish, batchLogits: true }).computeBytes / mib
+    const onCpu = { ...wish, cpu: { amx: false } }
+    const compute = estimateMemory(llama8b, { ...onCpu, batchLogits: true }).computeBytes / mib
     expect(compute).toBeGreaterThan(258.5)
     expect(compute).toBeLessThan(310)
-    expect(memory.computeBytes / mib).toBeLessThan(compute / 1.5)
+    expect(estimateMemory(llama8b, onCpu).computeBytes / mib).toBeLessThan(compute / 1.5)
     expect(memory.totalBytes).toBe(memory.weightsBytes + memory.kvCacheBytes + memory.computeBytes)
   })
 
@@ -42,7 +43,7 @@ describe('the estimate of an instance', () => {
       [{ contextLength: 4096, slots: 2, kvCacheType: 'q8_0', flashAttention: 'on' }, 178.5, 23.55 + 0.06],
     ]
     for (const [asked, cacheMib, computeMib] of seen) {
-      const memory = estimateMemory(small, asked)
+      const memory = estimateMemory(small, { ...asked, cpu: { amx: false } })
       expect(memory.kvCacheBytes).toBe(cacheMib * mib)
       expect(memory.computeBytes / mib / computeMib).toBeGreaterThan(1)
       expect(memory.computeBytes / mib / computeMib).toBeLessThan(1.05)
@@ -99,6 +100,53 @@ describe('the estimate of an instance', () => {
     expect(estimateMemory(llama8b, { ...asked, embedding: true }).computeBytes).toBeLessThan(
       estimateMemory(llama8b, asked).computeBytes / 1.5,
     )
+  })
+
+  it('packs weights larger for AMX, by their types, and copies a tied embedding only where it must', () => {
+    const layer = {
+      ...{
+        bytes: 3600,
+        expertBytes: 0,
+        parameters: 1,
+        expertParameters: 0,
+        feedForwardLength: 64,
+        expertCount: 0,
+      },
+      matrixBytes: { Q8_0: 3400, F16: 200 },
+    }
+    const shape: ModelShape = {
+      ...llama8b,
+      weightBytes: 32 * 3600 + 1000 + 8,
+      layers: llama8b.layerBytes.map(() => layer),
+      inputBytes: 1000,
+      outputBytes: 8,
+      tiedEmbeddings: true,
+      outputType: 'F16',
+    }
+    const weights = (cpu?: { amx: boolean }, more: Partial<ModelShape> = {}) =>
+      estimateMemory({ ...shape, ...more }, { ...wish, cpu }).weightsBytes
+    expect(weights({ amx: false })).toBe(shape.weightBytes)
+    expect(weights({ amx: true })).toBe(shape.weightBytes + 1000 + 32 * 400)
+    expect(weights()).toBe(shape.weightBytes + 1000)
+    // A quantised one is kept in another order, and so twice, by any CPU.
+    expect(weights({ amx: false }, { outputType: 'Q4_0' })).toBe(shape.weightBytes + 1000)
+  })
+
+  it('keeps nothing of a text that is seen all at once', () => {
+    expect(estimateMemory({ ...llama8b, architecture: 'bert' }, wish).kvCacheBytes).toBe(0)
+  })
+
+  it('keeps no cache in layers that use that of earlier ones, and other lengths in windows', () => {
+    const perLayer = (1024 * mib) / 32
+    expect(estimateMemory({ ...llama8b, sharedKvLayers: 12 }, wish).kvCacheBytes).toBe(20 * perLayer)
+    const sliding = {
+      slidingWindow: 100_000,
+      slidingLayers: llama8b.headCountKv.map((_, layer) => layer < 16),
+    }
+    expect(
+      estimateMemory({ ...llama8b, ...sliding, slidingKeyLength: 64, slidingValueLength: 64 }, wish)
+        .kvCacheBytes,
+    ).toBe(16 * perLayer + (16 * perLayer) / 2)
   })
 
   it('refuses a type of the cache that does not exist', () => {

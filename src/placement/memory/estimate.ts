@@ -1,6 +1,6 @@
 import type { ModelShape } from '../../models/index.ts'
 import type { RunShape } from '../contract.ts'
-import { outputBufferBytes, wholeComputeBytes } from './compute.ts'
+import { deviceComputeBytes, outputBufferBytes, wholeComputeBytes } from './compute.ts'
 import { type Corrections, uncorrected } from './corrections.ts'
 import { kvCacheByLayer } from './kv-cache.ts'
 import { amxBytesOf, headBytes, layersOf } from './layers.ts'
@@ -48,7 +48,8 @@ export function runShapeOf(wishes: MemoryWishes): RunShape {
 }
 
 /**
- * What an instance takes that has all of a model in one place: the sum of the buffers in llama.cpp's log. Pure. Throws
+ * What an instance takes that has all layers on one device, or on the CPU: the sum of the buffers in llama.cpp's log, the
+ * few of the host's among them. Pure. Throws
  * `invalid_option` for a KV cache type that does not exist.
  */
 export function estimateMemory(
@@ -59,7 +60,8 @@ export function estimateMemory(
   const run = runShapeOf(wishes)
   const embedding = wishes.embedding ?? false
   const cache = kvCacheByLayer(shape, run).reduce((sum, bytes) => sum + bytes, 0)
-  const compute = wholeComputeBytes(shape, run, embedding) + outputBufferBytes(shape, run)
+  const steps = wishes.cpu ? wholeComputeBytes : deviceComputeBytes
+  const compute = steps(shape, run, embedding) + outputBufferBytes(shape, run)
   const weightsBytes = Math.ceil(corrections.weights * weights(shape, wishes.cpu))
   const kvCacheBytes = Math.ceil(corrections.kvCache * cache)
   const computeBytes = Math.ceil(corrections.compute * compute)

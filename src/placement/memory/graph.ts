@@ -102,12 +102,19 @@ function beginning(graph: Graph, begins: GraphPart['begins'], tokens: number, wi
 function inputsOf(graph: Graph, shape: ModelShape, run: RunShape, tokens: number, outputs: number): Inputs {
   const positions = input(graph, i32Bytes * tokens)
   const cells = hasCache(shape) ? padContext(run.contextLength) : tokens
-  const whole = cacheInputs(graph, shape, run, tokens, cells)
+  const attends = shape.headCountKv.some((heads) => heads > 0)
+  const whole = attends ? cacheInputs(graph, shape, run, tokens, cells) : noCache(graph)
   const hasWindow = shape.headCountKv.some((_, layer) => isSliding(shape, layer))
   const window = hasWindow
     ? cacheInputs(graph, shape, run, tokens, windowCells(shape.slidingWindow ?? 0, run))
     : whole
   return { positions, whole, window, outputs: input(graph, i32Bytes * outputs) }
+}
+
+/** Of a model without attention: no mask, no rows. */
+const noCache = (graph: Graph): CacheInputs => {
+  const nothing = input(graph, 0)
+  return { mask: nothing, keyRows: nothing, valueRows: nothing }
 }
 
 function cacheInputs(
@@ -145,7 +152,8 @@ function layerOf(sizes: Sizes, hidden: Tensor, layer: number, last: boolean): Te
   const rows = last ? outputs : tokens
   const width = (count: number) => f32Bytes * count * shape.embeddingLength
   const normed = norm(graph, hidden)
-  let attended = attention(sizes, normed, layer)
+  const { feedForwardLength = 0, expertCount = 0 } = sizes.layers[layer] ?? {}
+  let attended = lookBack(sizes, normed, layer)
   let residual = hidden
   let parallelInput = normed
   if (last) {
@@ -159,6 +167,7 @@ function layerOf(sizes: Sizes, hidden: Tensor, layer: number, last: boolean): Te
     return step(graph, width(rows), [both, residual], { inplace: true })
   }
   const between = step(graph, width(rows), [attended, residual], { inplace: true })
+  if (feedForwardLength === 0 && expertCount === 0) return between
   const computed = feedForward(sizes, norm(graph, between), layer, rows)
   return step(graph, width(rows), [computed, between], { inplace: true })
 }
@@ -208,13 +217,88 @@ function attention(sizes: Sizes, normed: Tensor, layer: number): Tensor {
   return step(graph, f32Bytes * tokens * shape.embeddingLength, [attended])
 }
 
+/** What a layer draws from the tokens before: by attention, by a state, or (Falcon-H1) by both side by side. */
+function lookBack(sizes: Sizes, normed: Tensor, layer: number): Tensor {
+  const { graph, shape } = sizes
+  const { recurrent, latent, headCountKv } = shape
+  if (recurrent && headCountKv[layer] === 0) return recurrentStep(sizes, normed, recurrent)
+  const attended = latent ? latentAttention(sizes, normed, latent) : attention(sizes, normed, layer)
+  if (!recurrent || headCountKv.includes(0)) return attended
+  const carried = recurrentStep(sizes, normed, recurrent)
+  return step(graph, attended.bytes, [attended, carried], { inplace: true })
+}
+
+/** A layer of Mamba's kind: a convolution over the last tokens, and a scan that carries a state along. */
+function recurrentStep(
+  { graph, shape, run, tokens }: Sizes,
+  normed: Tensor,
+  recurrent: NonNullable<ModelShape['recurrent']>,
+): Tensor {
+  const { width, convolved, convolution, state } = recurrent
+  const bytesOf = (numbers: number) => f32Bytes * tokens * numbers
+  const kept = step(graph, f32Bytes * run.slots * convolution * convolved, [])
+  const both = step(graph, bytesOf(width + convolved), [view(graph, normed)])
+  const gate = view(graph, both, bytesOf(width))
+  const joined = step(graph, kept.bytes + bytesOf(convolved), [
+    view(graph, kept),
+    view(graph, view(graph, both, bytesOf(convolved))),
+  ])
+  step(graph, 0, [view(graph, joined, kept.bytes)])
+  const smooth = step(graph, bytesOf(convolved), [joined])
+  const steps = step(graph, bytesOf(width), [smooth])
+  const scanned = step(graph, bytesOf(width) + f32Bytes * run.slots * state, [view(graph, smooth), steps])
+  step(graph, 0, [view(graph, scanned, f32Bytes * run.slots * state)])
+  const skipped = step(graph, bytesOf(width), [smooth], { inplace: width === convolved })
+  const summed = step(graph, bytesOf(width), [view(graph, scanned, bytesOf(width)), skipped], {
+    inplace: true,
+  })
+  const gated = step(graph, bytesOf(width), [step(graph, bytesOf(width), [gate]), summed])
+  return view(graph, step(graph, bytesOf(shape.embeddingLength), [gated]))
+}
+
+/** Queries are carried over into the latent's space, and what was attended back out of it. */
+function latentAttention(
+  { graph, shape, run, tokens, inputs }: Sizes,
+  normed: Tensor,
+  latent: NonNullable<ModelShape['latent']>,
+): Tensor {
+  const { rank, keyLength, valueLength } = latent
+  const { mask, keyRows } = inputs.whole
+  const bytesOf = (width: number) => f32Bytes * tokens * width
+  const turned = shape.keyLength - rank
+  const ofHeads = (width: number) => bytesOf(shape.headCount * width)
+  const query = view(graph, step(graph, ofHeads(keyLength), [step(graph, normed.bytes, [normed])]))
+  const plain = view(graph, view(graph, query, ofHeads(keyLength - turned)))
+  const absorbed = view(graph, step(graph, ofHeads(rank), [plain]))
+  const placed = step(graph, ofHeads(turned), [view(graph, query, ofHeads(turned)), inputs.positions])
+  const asked = view(graph, view(graph, step(graph, ofHeads(shape.keyLength), [absorbed, placed])))
+  const both = step(graph, bytesOf(shape.keyLength), [normed])
+  const compressed = view(graph, norm(graph, step(graph, bytesOf(rank), [view(graph, both, bytesOf(rank))])))
+  const placedKey = step(graph, bytesOf(turned), [view(graph, both, bytesOf(turned)), inputs.positions])
+  const key = step(graph, bytesOf(shape.keyLength), [compressed, placedKey])
+  step(graph, 0, [view(graph, key), keyRows])
+  let mixed: Tensor
+  if (run.flashAttention === 'off') {
+    const scores = step(graph, ofHeads(padContext(run.contextLength)), [asked])
+    const weights = step(graph, scores.bytes, [scores, mask], { inplace: true })
+    mixed = step(graph, ofHeads(rank), [weights])
+  } else {
+    mixed = step(graph, ofHeads(rank), [asked, mask])
+  }
+  const spread = step(graph, ofHeads(valueLength), [view(graph, mixed)])
+  const attended = step(graph, ofHeads(valueLength), [view(graph, spread)])
+  return step(graph, bytesOf(shape.embeddingLength), [attended])
+}
+
 function feedForward(sizes: Sizes, normed: Tensor, layer: number, rows: number): Tensor {
   const { graph, shape } = sizes
-  const { feedForwardLength, expertCount } = layersOf(shape)[layer] ?? {
-    feedForwardLength: 0,
-    expertCount: 0,
+  const { feedForwardLength = 0, expertCount = 0, sharedLength = 0 } = sizes.layers[layer] ?? {}
+  if (expertCount > 0) {
+    const routed = experts(sizes, normed, rows, feedForwardLength, expertCount)
+    if (sharedLength === 0) return routed
+    const shared = activation(graph, normed, f32Bytes * rows * sharedLength, 'gated')
+    return step(graph, routed.bytes, [routed, step(graph, routed.bytes, [shared])], { inplace: true })
   }
-  if (expertCount > 0) return experts(sizes, normed, rows, feedForwardLength, expertCount)
   const bytes = f32Bytes * rows * feedForwardLength
   const outputBytes = f32Bytes * rows * shape.embeddingLength
   return step(graph, outputBytes, [activation(graph, normed, bytes, shape.feedForward ?? 'gated')])

@@ -41,7 +41,7 @@ const isWord = (name: string): name is keyof typeof words => Object.hasOwn(words
 export function parseOpenAiServer(written: string): OpenAiServerEntry {
   const [url = '', ...rest] = written.trim().split(/\s+/)
   if (!/^https?:\/\/[^/]/.test(url) || !URL.canParse(url)) throw new Error(`"${url}" is no http address`)
-  return rest.reduce<OpenAiServerEntry>((entry, part) => ({ ...entry, ...wordOf(part) }), { url })
+  return Object.assign({ url }, ...rest.map(wordOf))
 }
 
 function wordOf(part: string): Partial<OpenAiServerEntry> {

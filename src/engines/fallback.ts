@@ -6,7 +6,14 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../core/index.ts'
 import { DroverError, type ErrorCode } from '../inference/index.ts'
-import type { Engine, EngineInstance, EngineName, EngineProbe, InstanceExit, InstanceSpec } from './contract.ts'
+import type {
+  Engine,
+  EngineInstance,
+  EngineName,
+  EngineProbe,
+  InstanceExit,
+  InstanceSpec,
+} from './contract.ts'
 
 /** `gguf` one file, `safetensors` a folder of Hugging Face, `exl` one that ExLlama has quantised. */
 export type ModelFormat = 'gguf' | 'safetensors' | 'exl' | 'unknown'
@@ -143,14 +150,14 @@ const mostFailures = 1_000
 
 /**
  * The chain as one engine, by the name of its first. It is available where any of its engines is; each of its instances
- * tells which one it is of.
+ * tells which one it is of. `chain` is asked anew for each launch: the configuration may change.
  */
 export function createFallbackEngine(
-  links: readonly [ChainLink, ...ChainLink[]],
+  chain: () => readonly [ChainLink, ...ChainLink[]],
   { clock, log }: { clock: Clock; log(message: string): void },
 ): Engine {
   let failures: EngineFailure[] = []
-  const [first] = links
+  const [{ name }] = chain()
 
   function note(failure: Omit<EngineFailure, 'atMs'>): void {
     failures = [...failures, { ...failure, atMs: clock.monotonicMs() }].slice(-mostFailures)
@@ -166,11 +173,12 @@ export function createFallbackEngine(
 
   async function launch(spec: InstanceSpec, signal: AbortSignal): Promise<EngineInstance> {
     const { modelName } = spec
+    const links = chain()
     const { order, passed } = chooseEngine(links, await needsOf(spec), failures, clock.monotonicMs())
     const reasons = passed.map(({ name, reason }) => `${name}: ${reason}`)
     let last: DroverError | undefined
     for (const index of order) {
-      const { engine, name } = links[index] ?? first
+      const { engine, name } = links[index] ?? links[0]
       try {
         const instance = await engine.launch(spec, signal)
         if (reasons.length > 0) log(`${modelName} runs on ${name}. ${reasons.join('; ')}`)
@@ -184,17 +192,19 @@ export function createFallbackEngine(
       }
     }
     // Of several engines' reasons the last one's code stands for all.
-    const code = order.length > 1 && last?.code !== 'insufficient_memory' ? 'load_failed' : (last?.code ?? 'load_failed')
+    const code =
+      order.length > 1 && last?.code !== 'insufficient_memory' ? 'load_failed' : (last?.code ?? 'load_failed')
     throw new DroverError(code, `no engine can run ${modelName}. ${reasons.join('; ')}`, { cause: last })
   }
 
   return {
-    name: first.name,
-    probe: () => probeAll(links),
+    name,
+    probe: () => probeAll(chain()),
     launch,
     commands(spec) {
+      const links = chain()
       const { order } = chooseEngine(links, needsOfKnown(spec, 'unknown'), failures, clock.monotonicMs())
-      const link = links[order[0] ?? 0] ?? first
+      const link = links[order[0] ?? 0] ?? links[0]
       return link.engine.commands?.(spec) ?? []
     },
   }
@@ -229,7 +239,10 @@ export async function formatOf(path: string): Promise<ModelFormat> {
   try {
     if (!(await stat(path)).isDirectory()) return 'gguf'
     const names = await readdir(path)
-    if (names.includes('config.json') && /"quant_method"\s*:\s*"exl[23]"/.test(await readFile(join(path, 'config.json'), 'utf8')))
+    if (
+      names.includes('config.json') &&
+      /"quant_method"\s*:\s*"exl[23]"/.test(await readFile(join(path, 'config.json'), 'utf8'))
+    )
       return 'exl'
     return names.some((name) => name.endsWith('.safetensors')) ? 'safetensors' : 'unknown'
   } catch {

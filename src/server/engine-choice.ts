@@ -15,6 +15,7 @@ import {
   type EngineName,
   type EngineProbe,
   type OpenAiTarget,
+  serverVariable,
   superviseEngine,
 } from '../engines/index.ts'
 import { DroverError } from '../inference/index.ts'
@@ -79,11 +80,16 @@ export function enginesOf(config: Config, runDir: string, log: Logger): Engine[]
   )
 }
 
-/** The addresses of servers that run already, where those are all that there is: each counts as a device. */
-export function attachedUrls(config: Config): string[] {
-  const { engine } = config
-  if (Object.keys(backendsOf(config)).length > 0) return []
-  return engine === 'ollama' ? config.ollamaUrls : targetsOf(config, engine).map(({ url }) => url)
+/**
+ * The addresses of servers that run already, where those are all that there is: each counts as a device, and is chosen
+ * by a variable of an instance's environment.
+ */
+export function attachedServers(config: Config): { urls: string[]; variable: string } {
+  const [engine = config.engine, ...more] = chainNames(config)
+  if (engine === 'ollama' && more.length === 0) return { urls: config.ollamaUrls, variable: 'OLLAMA_HOST' }
+  // Behind one another, engines share the machine with some that need its devices.
+  const targets = more.length > 0 ? [] : targetsOf(config, engine)
+  return { urls: targets.map(({ url }) => url), variable: serverVariable }
 }
 
 /** Attached servers that say whose they are serve that engine; `openai` takes every one. */
@@ -110,22 +116,28 @@ function httpEngines(config: Config, runDir: string, log: Logger) {
   }
 }
 
-/** The engines of `multi_gpu.backends`, one behind the other; undefined where none is named. */
+/**
+ * The engines of `multi_gpu.backends`, one behind the other; undefined where none is named. What changes of them while
+ * the server runs holds from the next launch on.
+ */
 function chainOf(config: Config, byName: Record<EngineName, Engine>, log: Logger): Engine | undefined {
-  const { primary, fallback, legacy } = backendsOf(config)
-  const names = [...new Set([primary, fallback, legacy].flatMap((name) => name ?? []))]
-  const [first, ...rest] = names.map((name) => linkOf(name, byName[name], config))
+  const links = () => chainNames(config).map((name) => linkOf(name, byName[name], config))
+  const [first] = links()
   if (!first) return undefined
   const logged = (message: string) => log.info({ engine: first.name }, message)
-  return createFallbackEngine([first, ...rest], { clock: systemClock, log: logged })
+  const chain = (): [ChainLink, ...ChainLink[]] => {
+    const [one = first, ...rest] = links()
+    return [one, ...rest]
+  }
+  return createFallbackEngine(chain, { clock: systemClock, log: logged })
 }
 
-/** A fallback alone comes behind what `engine` names. */
-function backendsOf(config: Config): { primary?: EngineName; fallback?: EngineName; legacy?: EngineName } {
-  const { primary, fallback, legacy } = config.multiGpu.backends
-  if (primary === undefined && fallback === undefined && legacy === undefined) return {}
-  const first = primary ?? (config.engine === 'auto' ? 'llama.cpp' : config.engine)
-  return { primary: first, ...(fallback && { fallback }), ...(legacy && { legacy }) }
+/** Without repetition, none where none is named; a fallback alone comes behind what `engine` names. */
+function chainNames({ engine, multiGpu: { backends } }: Config): EngineName[] {
+  const { primary, fallback, legacy } = backends
+  if (primary === undefined && fallback === undefined && legacy === undefined) return []
+  const first = primary ?? (engine === 'auto' ? 'llama.cpp' : engine)
+  return [...new Set([first, ...(fallback ? [fallback] : []), ...(legacy ? [legacy] : [])])]
 }
 
 function linkOf(name: EngineName, engine: Engine, config: Config): ChainLink {

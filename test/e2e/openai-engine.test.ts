@@ -1,11 +1,16 @@
 /** Drover over servers of OpenAI's API that really run: llama-server, another Drover by `/v1`, and the mock engine. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { openStore } from '../../src/models/index.ts'
+import { writeSyntheticGguf } from '../../tools/synthetic.ts'
 import { getJson, ndjson, post, startDrover, type TestDrover, until } from '../support/drover.ts'
 import { asked, specOf } from '../support/engine-contract/bench.ts'
 import { answerOf, never } from '../support/llama-bench.ts'
 import { type MockProcess, startMockEngine } from '../support/mock-engine.ts'
 import { openAiEngine, type RunningLlama, startLlamaServer } from '../support/openai-servers.ts'
+import { quietLog } from '../support/quiet-log.ts'
 
 const tinyPath = join(import.meta.dirname, '../../assets/drover-tiny.gguf')
 const user = (content: string) => [{ role: 'user', content }]
@@ -32,7 +37,11 @@ interface Chat {
 
 interface Completion {
   choices: {
-    message: { content: string; reasoning?: string; tool_calls?: { function: { name: string; arguments: string } }[] }
+    message: {
+      content: string
+      reasoning?: string
+      tool_calls?: { function: { name: string; arguments: string } }[]
+    }
     logprobs?: { content: { token: string; top_logprobs: unknown[] }[] }
   }[]
   usage: { prompt_tokens: number; completion_tokens: number }
@@ -77,7 +86,11 @@ function describeDrover(served: () => TestDrover, { logprobs }: { logprobs: bool
     expect(lines.map(({ message }) => message.content).join('')).toContain('Madrid')
     expect(lines.length).toBeGreaterThan(2)
     expect(lines.at(-1)?.done).toBe(true)
-    const { text } = await post(`${served().url}/v1/chat/completions`, { ...body, stream: true, temperature: 0 })
+    const { text } = await post(`${served().url}/v1/chat/completions`, {
+      ...body,
+      stream: true,
+      temperature: 0,
+    })
     expect(text).toContain('data: {')
     expect(text.trimEnd().endsWith('data: [DONE]')).toBe(true)
   })
@@ -110,23 +123,49 @@ function describeDrover(served: () => TestDrover, { logprobs }: { logprobs: bool
     const told = await chat({ messages, think: false, logprobs: true, top_logprobs: 2 })
     expect(told.logprobs?.length).toBeGreaterThan(3)
     expect(told.logprobs?.every((one) => one.logprob <= 0 && one.top_logprobs?.length === 2)).toBe(true)
-    const [choice] = (await complete({ messages, logprobs: true, top_logprobs: 2, reasoning_effort: 'none' })).choices
+    const [choice] = (await complete({ messages, logprobs: true, top_logprobs: 2, reasoning_effort: 'none' }))
+      .choices
     expect(choice?.logprobs?.content[0]?.top_logprobs).toHaveLength(2)
   })
 }
 
-describe('Drover over two llama-servers', () => {
+describe('Drover over two llama-servers that chat and one that embeds', () => {
+  let home: string
   let servers: RunningLlama[]
+  let embedder: RunningLlama
   let drover: TestDrover
   beforeAll(async () => {
+    home = await mkdtemp(join(tmpdir(), 'drover-openai-'))
+    const vectors = join(home, 'vectors.gguf')
+    await writeSyntheticGguf(vectors, { embeddingModel: true, seed: 5 })
+    const modelsDir = join(home, 'models')
+    await (await openStore({ root: modelsDir, log: quietLog })).importGguf('vectors', { path: vectors })
     const spec = specOf(tinyPath, { contextLength: 2048, slots: 2 })
     servers = await Promise.all([1, 2].map(() => startLlamaServer(spec)))
-    const urls = servers.map(({ url }) => `${url}/v1 model=drover`).join(',')
-    drover = await startDrover({ env: { DROVER_ENGINE: 'openai', DROVER_OPENAI_URLS: urls } })
+    embedder = await startLlamaServer(specOf(vectors, { embedding: true }))
+    const urls = servers.map(({ url }) => `${url}/v1 model=drover`)
+    const all = [`${embedder.url}/v1 model=vectors`, ...urls].join(',')
+    drover = await startDrover({ modelsDir, env: { DROVER_ENGINE: 'openai', DROVER_OPENAI_URLS: all } })
   }, 60_000)
   afterAll(async () => {
     await drover?.stop()
-    await Promise.all((servers ?? []).map((server) => server.stop()))
+    await Promise.all([embedder, ...(servers ?? [])].map((server) => server?.stop()))
+    await rm(home, { recursive: true, force: true })
+  })
+
+  it('embeds in either dialect, by the server that is there for the model', async () => {
+    const { text, status } = await post(`${drover.url}/api/embed`, {
+      model: 'vectors',
+      input: ['a sheep', 'grass'],
+    })
+    expect(status).toBe(200)
+    const { embeddings } = JSON.parse(text) as { embeddings: number[][] }
+    expect(embeddings.map((vector) => vector.length)).toEqual([128, 128])
+    const body = { model: 'vectors', input: ['a sheep', 'grass'] }
+    const { data } = JSON.parse((await post(`${drover.url}/v1/embeddings`, body)).text) as {
+      data: { embedding: number[] }[]
+    }
+    expect(data[1]?.embedding[0]).toBeCloseTo(embeddings[1]?.[0] ?? 0, 5)
   })
 
   describeDrover(() => drover, { logprobs: true })
@@ -165,7 +204,9 @@ describe('Drover over two llama-servers', () => {
 /** Kills the server that works. */
 async function strikeBusy(servers: readonly RunningLlama[]): Promise<void> {
   const busy = await Promise.all(
-    servers.map(async ({ url }) => /requests_processing [1-9]/.test(await (await fetch(`${url}/metrics`)).text())),
+    servers.map(async ({ url }) =>
+      /requests_processing [1-9]/.test(await (await fetch(`${url}/metrics`)).text()),
+    ),
   )
   const struck = servers[busy.indexOf(true)] ?? servers[0]
   struck?.process.kill('SIGKILL')
@@ -188,11 +229,21 @@ describe('Drover over another Drover by /v1', () => {
   describeDrover(() => outer, { logprobs: true })
 
   it('has conversations only: raw prompts are refused with what to do', async () => {
-    const { status, text } = await post(`${outer.url}/api/generate`, { model: 'drover', prompt: 'x', raw: true })
+    const { status, text } = await post(`${outer.url}/api/generate`, {
+      model: 'drover',
+      prompt: 'x',
+      raw: true,
+    })
     expect(status).toBe(400)
     expect(text).toContain('takes conversations only: raw prompts need another engine')
     // A prompt that is put into the template is a conversation of one turn.
-    const body = { model: 'drover', prompt: 'What is the capital of France?', think: false, stream: false, options }
+    const body = {
+      model: 'drover',
+      prompt: 'What is the capital of France?',
+      think: false,
+      stream: false,
+      options,
+    }
     const answer = JSON.parse((await post(`${outer.url}/api/generate`, body)).text) as { response: string }
     expect(answer.response).toContain('Paris')
   })
@@ -220,7 +271,9 @@ describe("the mock engine by OpenAI's dialect", () => {
     const stop = text.slice(10, 16)
     const stopped = await answerOf(instance, { prompt: 'Once upon a time', maxTokens: 40, stop: [stop] })
     expect(stopped.text).toBe(text.slice(0, text.indexOf(stop)))
-    expect((await instance.embed(['a', 'b'], never)).embeddings.map((vector) => vector.length)).toEqual([768, 768])
+    expect((await instance.embed(['a', 'b'], never)).embeddings.map((vector) => vector.length)).toEqual([
+      768, 768,
+    ])
     await instance.close()
   })
 
@@ -265,4 +318,26 @@ describe("the mock engine by OpenAI's dialect", () => {
     await instance.close()
     expect(await crashing.exited).toBe(134)
   })
+})
+
+it('a model runs on the next engine of the chain where the first one does not answer', async () => {
+  const drover = await startDrover({
+    env: {
+      DROVER_OPENAI_URLS: 'http://127.0.0.1:9/v1 model=drover',
+      OLLAMA_BACKEND: 'openai',
+      OLLAMA_FALLBACK_BACKEND: 'embedded',
+    },
+  })
+  const body = {
+    model: 'drover',
+    prompt: 'What is the capital of France?',
+    think: false,
+    stream: false,
+    options,
+  }
+  const { status, text } = await post(`${drover.url}/api/generate`, body)
+  expect(status).toBe(200)
+  expect((JSON.parse(text) as { response: string }).response).toContain('Paris')
+  expect(drover.output()).toMatch(/drover:latest runs on embedded\. openai: .*ECONNREFUSED/)
+  await drover.stop()
 })

@@ -33,9 +33,19 @@ export function tabbyCommand(spec: InstanceSpec, facts: TabbyFacts, { port, fold
 export function tabbyCommands(spec: InstanceSpec, facts: TabbyFacts | undefined): EngineCommand[] {
   const port = spec.port ?? 5_000
   const options = { model_name: basename(spec.modelPath), ...tabbyModelOptions(spec) }
-  const flags = Object.entries(options).flatMap(([key, value]) => [`--${key.replaceAll('_', '-')}`, written(value)])
+  const flags = Object.entries(options).flatMap(([key, value]) => [
+    `--${key.replaceAll('_', '-')}`,
+    written(value),
+  ])
   const place = ['--host', '127.0.0.1', '--port', String(port), '--disable-auth', 'true']
-  const argv = [facts?.python ?? 'python3', 'main.py', ...place, '--model-dir', dirname(spec.modelPath), ...flags]
+  const argv = [
+    facts?.python ?? 'python3',
+    'main.py',
+    ...place,
+    '--model-dir',
+    dirname(spec.modelPath),
+    ...flags,
+  ]
   return [{ env: { ...spec.env, CUDA_DEVICE_ORDER: 'PCI_BUS_ID' }, argv }]
 }
 

@@ -13,7 +13,12 @@ afterEach(async () => {
   for (const one of open.splice(0).reverse()) await one.close()
 })
 
-const loading = (module: number, status = 'processing') => ({ model_type: 'model', module, modules: 3, status })
+const loading = (module: number, status = 'processing') => ({
+  model_type: 'model',
+  module,
+  modules: 3,
+  status,
+})
 /** sse-starlette ends its lines as HTTP does. */
 const lineEnd = '\r\n'
 
@@ -27,7 +32,10 @@ async function tabby(answers: Answers = {}, loaded?: string): Promise<ReplayServ
     },
     'GET /v1/model': () =>
       current === undefined
-        ? { status: 400, json: { detail: { error: { message: 'No models are currently loaded.', trace: null } } } }
+        ? {
+            status: 400,
+            json: { detail: { error: { message: 'No models are currently loaded.', trace: null } } },
+          }
         : { json: { id: current, owned_by: 'tabbyAPI', parameters: { max_seq_len: 512, cache_size: 2048 } } },
     'POST /v1/model/load': ({ body }) => {
       current = String(body['name'])
@@ -41,7 +49,9 @@ async function tabby(answers: Answers = {}, loaded?: string): Promise<ReplayServ
       const tokens = [...(body['add_bos_token'] ? [1] : []), ...Buffer.from(String(body['text']))]
       return { json: { tokens, length: tokens.length } }
     },
-    'POST /v1/token/decode': ({ body }) => ({ json: { text: (body['tokens'] as number[]).includes(1) ? '<s>' : 'hi' } }),
+    'POST /v1/token/decode': ({ body }) => ({
+      json: { text: (body['tokens'] as number[]).includes(1) ? '<s>' : 'hi' },
+    }),
     ...answers,
   })
   open.push(server)
@@ -99,7 +109,9 @@ describe('an attached TabbyAPI', () => {
     ['Unsupported architecture', 'load_failed'],
     ['CUDA out of memory. Tried to allocate 1.2 GiB', 'insufficient_memory'],
   ])('that cannot load because of "%s" says %s', async (message, code) => {
-    const server = await tabby({ 'POST /v1/model/load': { events: [loading(1), { error: { message, trace: '' } }], lineEnd } })
+    const server = await tabby({
+      'POST /v1/model/load': { events: [loading(1), { error: { message, trace: '' } }], lineEnd },
+    })
     await expect(engineAt(server).launch(specOf('/m'), never)).rejects.toMatchObject({
       code,
       message: expect.stringContaining(message),
@@ -145,7 +157,10 @@ describe('an attached TabbyAPI', () => {
 
   it('refuses in the envelope of FastAPI', async () => {
     const server = await tabby({
-      'POST /v1/completions': { status: 503, json: { detail: { error: { message: 'Completion aborted.', trace: null } } } },
+      'POST /v1/completions': {
+        status: 503,
+        json: { detail: { error: { message: 'Completion aborted.', trace: null } } },
+      },
     })
     const instance = await engineAt(server).launch(specOf('/m'), never)
     open.push(instance)
@@ -154,7 +169,8 @@ describe('an attached TabbyAPI', () => {
 })
 
 describe("TabbyAPI's options", () => {
-  const spec = (changes: Partial<InstanceSpec>) => specOf('/models/llama-exl3', { contextLength: 1000, ...changes })
+  const spec = (changes: Partial<InstanceSpec>) =>
+    specOf('/models/llama-exl3', { contextLength: 1000, ...changes })
 
   it('split by gigabytes where they are given, in whole pages of cache', () => {
     const parallel = { tensor: 1, pipeline: 2, data: 1, deviceGb: [22.5, 11] }

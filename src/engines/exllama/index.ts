@@ -10,7 +10,10 @@ import { findTabby, type TabbyFacts } from './probe.ts'
  * ExLlama through TabbyAPI: one TabbyAPI an instance, from the folder `program`, which loads the model by its API; or
  * servers that run already.
  */
-export function createExllamaEngine({ program, ...options }: HttpEngineOptions & { program?: string }): Engine {
+export function createExllamaEngine({
+  program,
+  ...options
+}: HttpEngineOptions & { program?: string }): Engine {
   return createHttpEngine<TabbyFacts>('exllama', options, {
     dialect: exllamaDialect,
     find: () => findTabby(program),

@@ -63,7 +63,11 @@ async function followLoad(
   const body = { name: basename(name), ...tabbyModelOptions(spec) }
   let finished = false
   try {
-    for await (const events of client.events('/v1/model/load', body, AbortSignal.any([signal, stalled.signal]))) {
+    for await (const events of client.events(
+      '/v1/model/load',
+      body,
+      AbortSignal.any([signal, stalled.signal]),
+    )) {
       clearTimeout(timer)
       timer = setTimeout(() => stalled.abort(), wait)
       finished ||= events.some(({ status }) => status === 'finished')

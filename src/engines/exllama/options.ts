@@ -23,7 +23,10 @@ export function tabbyModelOptions(spec: InstanceSpec): Record<string, unknown> {
   }
   if (spec.embedding) throw new DroverError('unsupported', 'ExLlama does not embed: run this model with vLLM')
   if (spec.adapterPaths.length > 0) {
-    throw new DroverError('unsupported', 'adapters are not given to ExLlama: run this model with vLLM or llama.cpp')
+    throw new DroverError(
+      'unsupported',
+      'adapters are not given to ExLlama: run this model with vLLM or llama.cpp',
+    )
   }
   if ((parallel?.data ?? 1) > 1) {
     throw new DroverError('unsupported', 'ExLlama makes no copies of a model: start several instances')

@@ -20,7 +20,8 @@ export async function findTabby(folder: string | undefined): Promise<TabbyFacts 
     // ExLlamaV3 is the newer one; TabbyAPI itself has no version.
     for (const name of ['exllamav3', 'exllamav2']) {
       const version = await packageVersion(python, name)
-      if (version !== undefined) return { path: folder, python, version: `${name} ${version}`, flags: new Set() }
+      if (version !== undefined)
+        return { path: folder, python, version: `${name} ${version}`, flags: new Set() }
     }
     return { reason: `${python} has neither exllamav3 nor exllamav2. ${advice}` }
   } catch (error) {

@@ -23,7 +23,11 @@ export interface Attached {
  * sleeps is woken. While it is held it is looked after every second. Throws `engine_unavailable` where it does not
  * answer, `load_failed` or `insufficient_memory` where it has not the model.
  */
-export async function attach(target: OpenAiTarget, spec: InstanceSpec, signal: AbortSignal): Promise<Attached> {
+export async function attach(
+  target: OpenAiTarget,
+  spec: InstanceSpec,
+  signal: AbortSignal,
+): Promise<Attached> {
   const client = clientOf(target)
   try {
     const server = await join(target, client, signal)
@@ -38,14 +42,21 @@ export async function attach(target: OpenAiTarget, spec: InstanceSpec, signal: A
 export function clientOf({ url, keyVariable, adminKeyVariable }: OpenAiTarget): OpenAiClient {
   const apiKey = variable(keyVariable)
   const adminKey = variable(adminKeyVariable)
-  return createClient({ url, ...(apiKey !== undefined && { apiKey }), ...(adminKey !== undefined && { adminKey }) })
+  return createClient({
+    url,
+    ...(apiKey !== undefined && { apiKey }),
+    ...(adminKey !== undefined && { adminKey }),
+  })
 }
 
 function variable(name: string | undefined): string | undefined {
   if (name === undefined) return undefined
   const value = process.env[name]
   if (value) return value
-  throw new DroverError('engine_unavailable', `the variable ${name}, which is to have a server's key, is not set`)
+  throw new DroverError(
+    'engine_unavailable',
+    `the variable ${name}, which is to have a server's key, is not set`,
+  )
 }
 
 type JoinedServer = OpenAiServer & { identified: Identified }

@@ -25,11 +25,13 @@ export function chatBody(
   if (said !== '' && !traits.continuation) {
     throw new DroverError('engine_failed', `${title} cannot go on with an answer that another instance began`)
   }
-  const { prompt: _, logprobs: _count, ...plain } = plainBody(request, model)
+  const { prompt: _, logprobs: _count, max_tokens, ...plain } = plainBody(request, model)
   const messages = messagesFor(chat.messages, traits)
   return {
     ...plain,
     ...responseFormat(request),
+    // No limit but the context is none that has to be said, and one beyond it some refuse.
+    ...(request.maxTokens < model.contextLength && { max_tokens }),
     messages: said === '' ? messages : [...messages, { role: 'assistant', content: said }],
     ...(said !== '' && traits.continuation),
     ...(chat.tools.length > 0 && { tools: chat.tools.map(toolFor) }),
@@ -69,7 +71,8 @@ function messagesFor(messages: readonly Message[], { thinkingField }: ChatTraits
       role,
       content: images.length > 0 ? partsOf(content, images) : content,
       ...(thinking && { [thinkingField]: thinking }),
-      ...(calls && calls.length > 0 && { tool_calls: calls.map((call) => callFor(call, nameCall.next(call))) }),
+      ...(calls &&
+        calls.length > 0 && { tool_calls: calls.map((call) => callFor(call, nameCall.next(call))) }),
     }
   })
 }

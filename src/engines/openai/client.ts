@@ -82,7 +82,8 @@ export function createClient({ url, apiKey, adminKey }: Access): OpenAiClient {
   }
 
   return {
-    json: async (method, path, body, signal) => parsed(await (await request(method, path, body, signal)).text()),
+    json: async (method, path, body, signal) =>
+      parsed(await (await request(method, path, body, signal)).text()),
     text: async (path, signal) => (await request('GET', path, undefined, signal)).text(),
     async *events(path, body, signal) {
       const split = createEventSplitter()
@@ -97,9 +98,16 @@ export function createClient({ url, apiKey, adminKey }: Access): OpenAiClient {
       }
     },
     async ping(path, signal) {
-      const response = await pool.request({ method: 'GET', path: prefix + path, headers, signal, reset: true })
+      const response = await pool.request({
+        method: 'GET',
+        path: prefix + path,
+        headers,
+        signal,
+        reset: true,
+      })
       await response.body.dump()
-      if (response.statusCode >= 500) throw new OpenAiError(response.statusCode, `${path} tells ${response.statusCode}`)
+      if (response.statusCode >= 500)
+        throw new OpenAiError(response.statusCode, `${path} tells ${response.statusCode}`)
     },
     close: () => pool.destroy(),
   }

@@ -40,7 +40,10 @@ export function responseFormat({ format }: Pick<CompletionRequest, 'format'>): R
 /** Images have no place in a prompt of these servers' completions. */
 export function refuseImages({ images }: CompletionRequest, title: string): void {
   if (images && images.length > 0) {
-    throw new DroverError('unsupported', `${title} takes no pictures beside a prompt: run this model with llama.cpp`)
+    throw new DroverError(
+      'unsupported',
+      `${title} takes no pictures beside a prompt: run this model with llama.cpp`,
+    )
   }
 }
 
@@ -106,7 +109,13 @@ export function usageOf({ usage, timings }: ServerEvent): PieceUsage | undefined
 }
 
 function timesOf(timings: object): PieceUsage {
-  const { cache_n = 0, prompt_n = 0, prompt_ms, predicted_n, predicted_ms } = timings as Record<string, number>
+  const {
+    cache_n = 0,
+    prompt_n = 0,
+    prompt_ms,
+    predicted_n,
+    predicted_ms,
+  } = timings as Record<string, number>
   return {
     promptTokens: cache_n + prompt_n,
     cachedTokens: cache_n,

@@ -21,7 +21,7 @@ const plainDialect: Dialect = {
     reader: completionReader,
   },
   tellsTokens: false,
-  countsLimit: false,
+  countsLimit: true,
   base64Vectors: false,
   chat: { thinkingField: 'reasoning_content', thinkingBy: 'effort' },
 }
@@ -60,6 +60,7 @@ const llamaServerDialect: Dialect = {
     },
     reader: completionReader,
   },
+  countsLimit: false,
   base64Vectors: true,
   tokenizer: {
     tokenizePath: '/tokenize',

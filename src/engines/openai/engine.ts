@@ -161,7 +161,8 @@ export function createHttpEngine<Facts extends ProgramFacts>(
 
     async launch(spec, signal) {
       if (targets.length > 0) return launchAttached(spec, signal)
-      if (!local) throw new DroverError('engine_unavailable', 'no server is named for the engine openai (openaiUrls)')
+      if (!local)
+        throw new DroverError('engine_unavailable', 'no server is named for the engine openai (openaiUrls)')
       return launchLocal(local, spec, signal)
     },
 
@@ -208,7 +209,9 @@ async function probeTargets(targets: readonly OpenAiTarget[]): Promise<EnginePro
   return { available: false, reason: `no server answers. ${reasons}. Start them, or correct openaiUrls.` }
 }
 
-async function askTarget(target: OpenAiTarget): Promise<{ path: string; version: string } | { reason: string }> {
+async function askTarget(
+  target: OpenAiTarget,
+): Promise<{ path: string; version: string } | { reason: string }> {
   const path = shownUrl(target.url)
   try {
     const client = clientOf(target)

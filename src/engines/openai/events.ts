@@ -30,6 +30,7 @@ export function createEventSplitter(): (chunk: Buffer) => { events: ServerEvent[
 const field = Buffer.from('data:')
 
 function dataIn(bytes: Buffer, start: number, end: number): string {
-  if (end - start <= field.length || bytes.compare(field, 0, field.length, start, start + field.length) !== 0) return ''
+  if (end - start <= field.length || bytes.compare(field, 0, field.length, start, start + field.length) !== 0)
+    return ''
   return bytes.toString('utf8', start + field.length, end).trim()
 }

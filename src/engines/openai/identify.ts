@@ -33,9 +33,13 @@ const owners: Readonly<Record<string, ServerKind>> = {
 
 /** Asks a server for its models and for what it is, unless that is known. Throws the connection's or the server's error. */
 export async function identify(client: OpenAiClient, kind?: ServerKind): Promise<Identified> {
-  const { data } = (await client.json('GET', '/v1/models', undefined, limit())) as { data?: ModelCard[] | null }
+  const { data } = (await client.json('GET', '/v1/models', undefined, limit())) as {
+    data?: ModelCard[] | null
+  }
   const models = data ?? []
-  const owner = models.map(({ owned_by = '' }) => (Object.hasOwn(owners, owned_by) ? owners[owned_by] : undefined)).find((known) => known !== undefined)
+  const owner = models
+    .map(({ owned_by = '' }) => (Object.hasOwn(owners, owned_by) ? owners[owned_by] : undefined))
+    .find((known) => known !== undefined)
   const known = kind ?? owner ?? ((await isOllama(client)) ? 'ollama' : 'plain')
   return { dialect: dialects[known], models }
 }
@@ -69,7 +73,10 @@ export async function hasCompletions(client: OpenAiClient, path: string): Promis
     return true
   } catch (error) {
     // What the route says to nothing at all is a complaint; only without the route is it another.
-    return !(error instanceof OpenAiError && (error.status === 404 || error.status === 405 || error.status === 501))
+    return !(
+      error instanceof OpenAiError &&
+      (error.status === 404 || error.status === 405 || error.status === 501)
+    )
   }
 }
 

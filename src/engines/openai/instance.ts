@@ -24,6 +24,8 @@ import { translate } from './translate.ts'
 const terminateGraceMs = 10_000
 const hurriedGraceMs = 500
 const putAwayTimeoutMs = 10_000
+/** Of a token, in most languages and vocabularies no less. */
+const usualTokenBytes = 3
 
 export interface InstanceContext {
   engine: EngineName
@@ -121,11 +123,23 @@ export function createInstance(context: InstanceContext): EngineInstance {
     // No token is shorter than a byte; a BOS and a leading space may come before them.
     const most = typeof prompt === 'string' ? Buffer.byteLength(prompt) + 2 : prompt.length
     if (most + request.maxTokens <= contextLength) return { ...request, prompt }
-    const counted = typeof prompt === 'string' ? await tokens.tokenize(prompt, true) : prompt
-    const room = contextLength - counted.length
-    if (room < 1) throw contextExceeded('prompt')
-    const maxTokens = Math.min(request.maxTokens, room)
-    return { ...request, maxTokens, prompt: route.tokenPrompts ? counted : prompt }
+    const counted = typeof prompt === 'string' ? await countable(prompt) : prompt
+    // Nobody can count: by a usual length of tokens, so that what is asked for is refused by nobody.
+    const count = counted?.length ?? Math.ceil(most / usualTokenBytes)
+    const room = contextLength - count
+    if (room < 1 && counted) throw contextExceeded('prompt')
+    const maxTokens = Math.max(1, Math.min(request.maxTokens, room))
+    return { ...request, maxTokens, prompt: route.tokenPrompts && counted ? counted : prompt }
+  }
+
+  /** Undefined where neither the server nor the model's file tells. */
+  async function countable(text: string): Promise<number[] | undefined> {
+    try {
+      return await tokens.tokenize(text, true)
+    } catch (error) {
+      if (error instanceof DroverError && error.code === 'unsupported') return undefined
+      throw error
+    }
   }
 
   async function promptFor(prompt: string | number[], route: CompletionRoute): Promise<string | number[]> {

@@ -30,7 +30,9 @@ describe('llama-servers that run already', () => {
       expect(await engine.probe()).toMatchObject({ available: true, version: 'llama-server, of no version' })
       await expect(engine.launch(specOf(trainedPath), never)).rejects.toMatchObject({
         code: 'load_failed',
-        message: expect.stringMatching(/llama-server at http:\S+ serves no contract: it has .*drover-tiny.gguf/),
+        message: expect.stringMatching(
+          /llama-server at http:\S+ serves no contract: it has .*drover-tiny.gguf/,
+        ),
       })
       const instance = await engine.launch(specOf(trainedPath, { modelName: trainedPath }), never)
       expect(instance).toMatchObject({ engine: 'openai', pid: 0, slots: 2, contextLength: 512 })

@@ -32,7 +32,10 @@ function ofToken({ token, logprob, bytes }: ContentEntry): TokenLogprob {
   return { token, logprob, bytes: bytes ?? [...Buffer.from(token)] }
 }
 
-function ofLists({ tokens = [], token_logprobs = [], top_logprobs = [] }: TokenLists, most: number): Logprob[] {
+function ofLists(
+  { tokens = [], token_logprobs = [], top_logprobs = [] }: TokenLists,
+  most: number,
+): Logprob[] {
   return tokens.map((token, index) => {
     const others = Object.entries(top_logprobs[index] ?? {}).map(([other, logprob]) => named(other, logprob))
     const best = others.toSorted((a, b) => b.logprob - a.logprob).slice(0, most)

@@ -13,7 +13,11 @@ export function outputOf(command: readonly string[], args: readonly string[]): P
     execFile(file, [...first, ...args], options, (error, stdout, stderr) => {
       if (!error) return resolve(`${stdout}\n${stderr}`)
       const last = stderr.trim().split('\n').at(-1)
-      reject(error.killed ? new Error(`no answer within ${answerTimeoutMs / 1000} s`) : new Error(last || error.message))
+      reject(
+        error.killed
+          ? new Error(`no answer within ${answerTimeoutMs / 1000} s`)
+          : new Error(last || error.message),
+      )
     })
   })
 }

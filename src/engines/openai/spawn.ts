@@ -82,10 +82,10 @@ type StartedServer = SpawnedServer & {
 
 async function start({ spec, dialect, command, runDir, log }: SpawnOptions): Promise<StartedServer> {
   const folder = join(runDir, `${spec.id}-${randomHex(4)}`)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
   const port = await freePort(spec.port)
   const apiKey = randomHex(32)
   const { argv, env, cwd, files = {} } = command({ port, folder, apiKey })
+  await mkdir(folder, { recursive: true, mode: 0o700 })
   for (const [name, content] of Object.entries(files)) {
     await writeFile(join(folder, name), content, { mode: 0o600 })
   }
@@ -155,7 +155,7 @@ async function untilHealthy(
   server.process.exited.then(() => {
     ended = true
   })
-  const life = watchLife(server)
+  const life = watchLife(server, Math.min(activityEveryMs, spec.stallTimeoutMs / 4))
   for (let waitMs = 10; ; waitMs = Math.min(longestPollMs, waitMs * 1.5)) {
     signal.throwIfAborted()
     if (ended) throw await launchFailure(server, spec)
@@ -184,13 +184,13 @@ async function isHealthy({ client, dialect }: StartedServer): Promise<boolean> {
 }
 
 /** Milliseconds since the last output, or work of any of its processes. */
-function watchLife({ pid, output }: StartedServer): () => Promise<number> {
+function watchLife({ pid, output }: StartedServer, everyMs: number): () => Promise<number> {
   let mark = ''
   let lookedMs = 0
   let lastMs = performance.now()
   return async () => {
     const now = performance.now()
-    if (now - lookedMs >= activityEveryMs) {
+    if (now - lookedMs >= everyMs) {
       const current = await groupActivity(pid)
       if (current !== mark) lastMs = now
       mark = current
@@ -200,9 +200,16 @@ function watchLife({ pid, output }: StartedServer): () => Promise<number> {
   }
 }
 
-async function launchFailure({ explain, dialect }: StartedServer, { modelName }: InstanceSpec): Promise<Error> {
+async function launchFailure(
+  { explain, dialect }: StartedServer,
+  { modelName }: InstanceSpec,
+): Promise<Error> {
   const { kind, reason } = await explain('loading')
   if (kind === 'address_in_use') return new AddressInUse(reason)
-  const codes = { out_of_memory: 'insufficient_memory', device_lost: 'engine_crashed', other: 'load_failed' } as const
+  const codes = {
+    out_of_memory: 'insufficient_memory',
+    device_lost: 'engine_crashed',
+    other: 'load_failed',
+  } as const
   return new DroverError(codes[kind], `${dialect.title} ended while it loaded ${modelName}: ${reason}`)
 }

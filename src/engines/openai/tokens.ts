@@ -28,7 +28,10 @@ export function createTokens(
   let bos: Promise<string | undefined> | undefined
 
   /** Asks the server; a server without the route is not asked again. */
-  async function ask<T>(byServer: (known: TokenizerRoutes) => Promise<T>, byFile: () => Promise<T>): Promise<T> {
+  async function ask<T>(
+    byServer: (known: TokenizerRoutes) => Promise<T>,
+    byFile: () => Promise<T>,
+  ): Promise<T> {
     if (!routes) return byFile()
     try {
       return await byServer(routes)

@@ -56,7 +56,10 @@ export async function* translate(
     if (shown !== '' || stop !== undefined) yield* show(shown)
     if (stop !== undefined) end = { reason: 'stop', stopSequence: stop }
     else if (piece.finish) {
-      end = { reason: piece.finish, ...(piece.stopSequence !== undefined && { stopSequence: piece.stopSequence }) }
+      end = {
+        reason: piece.finish,
+        ...(piece.stopSequence !== undefined && { stopSequence: piece.stopSequence }),
+      }
       yield* show(text.end())
     }
   }

@@ -10,7 +10,10 @@ import { findSglang } from './probe.ts'
  * SGLang: one `sglang.launch_server` an instance, by the Python at `program` or on the PATH, or servers that run already.
  * Groups of machines as with vLLM.
  */
-export function createSglangEngine({ program, ...options }: HttpEngineOptions & { program?: string }): Engine {
+export function createSglangEngine({
+  program,
+  ...options
+}: HttpEngineOptions & { program?: string }): Engine {
   return createHttpEngine('sglang', options, {
     dialect: sglangDialect,
     find: () => findSglang(program),

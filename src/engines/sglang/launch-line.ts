@@ -35,7 +35,10 @@ export function launchLine(
     args.push('--speculative-num-steps', String(spec.draft.mostTokens ?? 3))
   }
   if (spec.adapterPaths.length > 0) {
-    throw new DroverError('unsupported', 'adapters are not given to SGLang: run this model with vLLM or llama.cpp')
+    throw new DroverError(
+      'unsupported',
+      'adapters are not given to SGLang: run this model with vLLM or llama.cpp',
+    )
   }
   return args
 }
@@ -49,7 +52,8 @@ function parallelFlags({ parallel }: InstanceSpec, rank: number): string[] {
   if (data > 1) args.push('--dp-size', String(data))
   const [head] = nodes
   if (nodes.length < 2 || !head) return args
-  if (launcher === 'ray') throw new DroverError('unsupported', 'SGLang joins machines by its own means, not by Ray')
+  if (launcher === 'ray')
+    throw new DroverError('unsupported', 'SGLang joins machines by its own means, not by Ray')
   args.push('--nnodes', String(nodes.length), '--node-rank', String(rank))
   return [...args, '--dist-init-addr', `${head.address}:${groupPort}`]
 }

@@ -7,7 +7,8 @@ const advice = 'Install SGLang (pip install "sglang[all]"), or attach one that r
 export async function findSglang(configured: string | undefined): Promise<ProgramFacts | { reason: string }> {
   const python = configured ?? (await findPython())
   if (python === undefined) return { reason: `no Python on the PATH. ${advice}` }
-  if (!(await isExecutable(python))) return { reason: `${python} is no program. Correct the configured path.` }
+  if (!(await isExecutable(python)))
+    return { reason: `${python} is no program. Correct the configured path.` }
   try {
     const version = await packageVersion(python, 'sglang')
     if (version === undefined) return { reason: `${python} has no package sglang. ${advice}` }

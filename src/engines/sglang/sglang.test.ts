@@ -101,7 +101,13 @@ describe('an attached SGLang', () => {
   it('is told tokens, stop strings and formats in its own words', async () => {
     const matched = { finish_reason: { type: 'stop', matched: 'baa' } }
     const { instance, server } = await attached({
-      'POST /generate': { events: [{ text: 'a ba', output_ids: [1], meta_info: meta(1) }, { text: 'a baa', output_ids: [1, 2], meta_info: meta(2, matched) }, 'DONE'] },
+      'POST /generate': {
+        events: [
+          { text: 'a ba', output_ids: [1], meta_info: meta(1) },
+          { text: 'a baa', output_ids: [1, 2], meta_info: meta(2, matched) },
+          'DONE',
+        ],
+      },
     })
     const format = { const: 1 }
     const { text, done } = await answerOf(instance, { prompt: [3, 4], stop: ['baa'], format })
@@ -128,7 +134,14 @@ describe('an attached SGLang', () => {
     }
     const { instance, server } = await attached({
       'POST /generate': {
-        events: [{ text: 'Pa', output_ids: [5], meta_info: meta(1, { ...logprobs, finish_reason: { type: 'length', length: 1 } }) }, 'DONE'],
+        events: [
+          {
+            text: 'Pa',
+            output_ids: [5],
+            meta_info: meta(1, { ...logprobs, finish_reason: { type: 'length', length: 1 } }),
+          },
+          'DONE',
+        ],
       },
     })
     const { events, done } = await answerOf(instance, { topLogprobs: 2 })
@@ -145,7 +158,9 @@ describe('an attached SGLang', () => {
       "Requested token count exceeds the model's maximum context length of 128 tokens. You requested a total of 200 tokens"
     const { instance } = await attached({
       'POST /generate': { events: [{ error: { message } }, 'DONE'] },
-      'GET /metrics': { text: 'sglang:num_running_reqs{model_name="q"} 2.0\nsglang:num_queue_reqs 1\nsglang:token_usage 0.5\n' },
+      'GET /metrics': {
+        text: 'sglang:num_running_reqs{model_name="q"} 2.0\nsglang:num_queue_reqs 1\nsglang:token_usage 0.5\n',
+      },
     })
     await expect(answerOf(instance)).rejects.toMatchObject({ code: 'context_exceeded' })
     await instance.ping(never)
@@ -154,11 +169,15 @@ describe('an attached SGLang', () => {
 })
 
 describe('the launch line of SGLang', () => {
-  const spec = (changes: Partial<InstanceSpec> = {}) => specOf('/models/qwen', { contextLength: 4096, ...changes })
+  const spec = (changes: Partial<InstanceSpec> = {}) =>
+    specOf('/models/qwen', { contextLength: 4096, ...changes })
 
   it('names model, place, context, slots and how it is divided', () => {
     const parallel = { tensor: 2, pipeline: 2, data: 1, stageLayers: [20, 12] }
-    const line = launchLine(spec({ parallel, kvCacheType: 'q8_0' }), undefined, { host: '127.0.0.1', port: 5 })
+    const line = launchLine(spec({ parallel, kvCacheType: 'q8_0' }), undefined, {
+      host: '127.0.0.1',
+      port: 5,
+    })
     expect(line.join(' ')).toBe(
       '--model-path /models/qwen --served-model-name contract --host 127.0.0.1 --port 5 --context-length 4096 ' +
         '--max-running-requests 4 --tp-size 2 --pp-size 2 --kv-cache-dtype fp8_e5m2 --enable-metrics ' +
@@ -180,7 +199,10 @@ describe('the launch line of SGLang', () => {
     const commands = sglangCommands(spec({ parallel: { tensor: 4, pipeline: 1, data: 1, nodes } }), undefined)
     expect(commands.map(({ node, env }) => ({ node, env }))).toEqual([
       { node: 'a', env: { CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: 'GPU-1' } },
-      { node: 'b', env: { CUDA_DEVICE_ORDER: 'PCI_BUS_ID', NCCL_SOCKET_IFNAME: 'eth1', GLOO_SOCKET_IFNAME: 'eth1' } },
+      {
+        node: 'b',
+        env: { CUDA_DEVICE_ORDER: 'PCI_BUS_ID', NCCL_SOCKET_IFNAME: 'eth1', GLOO_SOCKET_IFNAME: 'eth1' },
+      },
     ])
     const [, second] = commands.map(({ argv }) => argv.join(' '))
     expect(second).toContain('-m sglang.launch_server --model-path /models/qwen')
@@ -188,7 +210,8 @@ describe('the launch line of SGLang', () => {
   })
 
   it('refuses what SGLang cannot do', () => {
-    const refused = (changes: Partial<InstanceSpec>) => () => launchLine(spec(changes), undefined, { host: '', port: 1 })
+    const refused = (changes: Partial<InstanceSpec>) => () =>
+      launchLine(spec(changes), undefined, { host: '', port: 1 })
     expect(refused({ kvCacheType: 'q4_0' })).toThrow('SGLang keeps no KV cache of q4_0')
     expect(refused({ adapterPaths: ['/a'] })).toThrow('adapters are not given to SGLang')
   })

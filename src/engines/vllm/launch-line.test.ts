@@ -5,7 +5,8 @@ import { launchLine, vllmCommands } from './launch-line.ts'
 import { vllmMemory } from './log.ts'
 import { vllmVersion } from './probe.ts'
 
-const spec = (changes: Partial<InstanceSpec> = {}) => specOf('/models/llama', { contextLength: 8192, ...changes })
+const spec = (changes: Partial<InstanceSpec> = {}) =>
+  specOf('/models/llama', { contextLength: 8192, ...changes })
 const listen = { host: '127.0.0.1', port: 8001 }
 const lineOf = (changes: Partial<InstanceSpec> = {}) => launchLine(spec(changes), undefined, listen).join(' ')
 
@@ -67,7 +68,12 @@ describe('the launch line of vLLM', () => {
 
 describe('the processes of an instance of vLLM', () => {
   const nodes = [
-    { node: 'left', address: '10.0.0.1', networkInterface: 'eth1', env: { CUDA_VISIBLE_DEVICES: 'GPU-1,GPU-2' } },
+    {
+      node: 'left',
+      address: '10.0.0.1',
+      networkInterface: 'eth1',
+      env: { CUDA_VISIBLE_DEVICES: 'GPU-1,GPU-2' },
+    },
     { node: 'right', address: '10.0.0.2', env: { CUDA_VISIBLE_DEVICES: 'GPU-3,GPU-4' } },
   ]
   const group = { tensor: 2, pipeline: 2, data: 1, nodes }

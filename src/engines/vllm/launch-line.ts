@@ -65,7 +65,11 @@ function memoryFlags({ kvCacheType }: InstanceSpec): string[] {
 
 function draftFlags({ draft }: InstanceSpec): string[] {
   if (!draft) return []
-  const config = { method: 'draft_model', model: draft.modelPath, num_speculative_tokens: draft.mostTokens ?? 3 }
+  const config = {
+    method: 'draft_model',
+    model: draft.modelPath,
+    num_speculative_tokens: draft.mostTokens ?? 3,
+  }
   return ['--speculative-config', JSON.stringify(config)]
 }
 

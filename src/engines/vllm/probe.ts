@@ -17,17 +17,15 @@ export async function findVllm(configured: string | undefined): Promise<VllmFact
   if (python === undefined) return { reason: `no vllm and no Python on the PATH. ${advice}` }
   try {
     const version = await packageVersion(python, 'vllm')
-    if (version === undefined) return { reason: `no vllm on the PATH, and ${python} has no such package. ${advice}` }
+    if (version === undefined)
+      return { reason: `no vllm on the PATH, and ${python} has no such package. ${advice}` }
     return askProgram(python, [python, '-m', 'vllm.entrypoints.cli.main'])
   } catch (error) {
     return { reason: `${python}: ${error instanceof Error ? error.message : error}. ${advice}` }
   }
 }
 
-async function askProgram(
-  path: string,
-  command: readonly string[],
-): Promise<VllmFacts | { reason: string }> {
+async function askProgram(path: string, command: readonly string[]): Promise<VllmFacts | { reason: string }> {
   if (!(await isExecutable(path))) return { reason: `${path} is no program. Correct the configured path.` }
   try {
     const [versionText, help] = await Promise.all([outputOf(command, ['--version']), helpOf(command)])

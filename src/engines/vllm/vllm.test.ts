@@ -23,7 +23,9 @@ const basics: Answers = {
   'GET /health': { text: '' },
   'GET /version': { json: { version: '0.11.0' } },
   'POST /tokenize': tokenize,
-  'POST /detokenize': ({ body }) => ({ json: { prompt: (body['tokens'] as number[])[0] === 1 ? '<s>' : 'words' } }),
+  'POST /detokenize': ({ body }) => ({
+    json: { prompt: (body['tokens'] as number[])[0] === 1 ? '<s>' : 'words' },
+  }),
 }
 
 const chunk = (text: string, token_ids: number[], more: object = {}, rest: object = {}) => ({
@@ -38,7 +40,12 @@ const usage = {
   id: 'cmpl-1',
   object: 'text_completion',
   choices: [],
-  usage: { prompt_tokens: 5, completion_tokens: 4, total_tokens: 9, prompt_tokens_details: { cached_tokens: 3 } },
+  usage: {
+    prompt_tokens: 5,
+    completion_tokens: 4,
+    total_tokens: 9,
+    prompt_tokens_details: { cached_tokens: 3 },
+  },
 }
 
 async function attached(
@@ -62,13 +69,21 @@ async function attached(
 
 describe('an attached vLLM', () => {
   it('is asked by its own name and for what it can do, and its tokens come with their text', async () => {
-    const events = [chunk('Par', [11]), chunk('', [12]), chunk('is 日', [13]), chunk('', [2], { finish_reason: 'stop' })]
+    const events = [
+      chunk('Par', [11]),
+      chunk('', [12]),
+      chunk('is 日', [13]),
+      chunk('', [2], { finish_reason: 'stop' }),
+    ]
     const { instance, server } = await attached({
       'POST /v1/completions': { events: [...events, usage, 'DONE'] },
     })
     expect(instance).toMatchObject({ engine: 'vllm', pid: 0, contextLength: 64, slots: 4 })
     expect(instance.tokensAtEnd).toBeUndefined()
-    const { events: told, done } = await answerOf(instance, { prompt: '<s>Where is it?', sampling: atTemperature(0.5, 7) })
+    const { events: told, done } = await answerOf(instance, {
+      prompt: '<s>Where is it?',
+      sampling: atTemperature(0.5, 7),
+    })
     expect(told.slice(0, -1)).toEqual([
       { type: 'token', text: 'Par', tokens: [11] },
       // A character that is not whole yet comes with the tokens that make it so.
@@ -103,7 +118,9 @@ describe('an attached vLLM', () => {
 
   it('ends before a stop string of which no part is shown, and tells which it was', async () => {
     const events = [chunk('one t', [1]), chunk('wo', [2], { finish_reason: 'stop', stop_reason: 'two' })]
-    const { instance, server } = await attached({ 'POST /v1/completions': { events: [...events, usage, 'DONE'] } })
+    const { instance, server } = await attached({
+      'POST /v1/completions': { events: [...events, usage, 'DONE'] },
+    })
     const { text, done } = await answerOf(instance, { stop: ['never', 'two'] })
     expect(text).toBe('one ')
     expect(done).toMatchObject({ reason: 'stop', stopSequence: 'two', usage: { outputTokens: 4 } })
@@ -145,7 +162,9 @@ describe('an attached vLLM', () => {
     expect(json?.['response_format']).toEqual({ type: 'json_object' })
     expect(begun?.['response_format']).toBeUndefined()
     expect(begun?.['structured_outputs']).toMatchObject({ grammar: expect.stringContaining('root ::= ') })
-    await expect(answerOf(instance, { format, formatPrefix: '{"b' })).rejects.toMatchObject({ code: 'invalid_format' })
+    await expect(answerOf(instance, { format, formatPrefix: '{"b' })).rejects.toMatchObject({
+      code: 'invalid_format',
+    })
   })
 
   it('tells probabilities, of parts of characters too', async () => {
@@ -156,7 +175,9 @@ describe('an attached vLLM', () => {
       top_logprobs: [{ ' a': -1.5, 'bytes:\\xe6\\x97': -0.5 }],
     }
     const { instance, server } = await attached({
-      'POST /v1/completions': { events: [chunk('x', [9], { logprobs, finish_reason: 'length' }), usage, 'DONE'] },
+      'POST /v1/completions': {
+        events: [chunk('x', [9], { logprobs, finish_reason: 'length' }), usage, 'DONE'],
+      },
     })
     const { events } = await answerOf(instance, { topLogprobs: 2 })
     const best = { token: '\uFFFD', logprob: -0.5, bytes: [0xe6, 0x97] }
@@ -181,8 +202,12 @@ describe('an attached vLLM', () => {
   })
 
   it('whose engine dies in the middle of an answer fails it, with and without a word', async () => {
-    const error = { error: { message: 'EngineCore encountered an issue.', type: 'InternalServerError', code: 500 } }
-    const { instance } = await attached({ 'POST /v1/completions': { events: [chunk('a', [1]), error, 'DONE'] } })
+    const error = {
+      error: { message: 'EngineCore encountered an issue.', type: 'InternalServerError', code: 500 },
+    }
+    const { instance } = await attached({
+      'POST /v1/completions': { events: [chunk('a', [1]), error, 'DONE'] },
+    })
     await expect(answerOf(instance)).rejects.toMatchObject({ code: 'engine_crashed' })
     const silent = await attached({ 'POST /v1/completions': { events: [chunk('a', [1])], breaks: true } })
     await expect(answerOf(silent.instance)).rejects.toMatchObject({ code: 'engine_failed' })
@@ -205,7 +230,11 @@ describe('an attached vLLM', () => {
 
   it('that sleeps is woken, and laid to sleep again', async () => {
     const { instance, server } = await attached(
-      { 'GET /is_sleeping': { json: { is_sleeping: true } }, 'POST /wake_up': { text: '' }, 'POST /sleep?level=1': { text: '' } },
+      {
+        'GET /is_sleeping': { json: { is_sleeping: true } },
+        'POST /wake_up': { text: '' },
+        'POST /sleep?level=1': { text: '' },
+      },
       {},
       { sleeps: true },
     )
@@ -230,7 +259,14 @@ describe('an attached vLLM', () => {
     ])
     expect(promptTokens).toBe(6)
     expect(server.asked('POST /v1/embeddings')).toEqual([
-      { model: 'llama', input: [[1, 104, 105], [7, 8]], encoding_format: 'base64' },
+      {
+        model: 'llama',
+        input: [
+          [1, 104, 105],
+          [7, 8],
+        ],
+        encoding_format: 'base64',
+      },
     ])
   })
 
@@ -252,7 +288,9 @@ describe('an attached vLLM', () => {
       })
     await expect(engine({}).launch(specOf('/m'), never)).rejects.toMatchObject({
       code: 'engine_unavailable',
-      message: expect.stringContaining('Unauthorized. It wants a key: name the variable that has it (key-env=NAME)'),
+      message: expect.stringContaining(
+        'Unauthorized. It wants a key: name the variable that has it (key-env=NAME)',
+      ),
     })
     process.env['TEST_VLLM_KEY'] = 'secret'
     await expect(engine({ keyVariable: 'TEST_VLLM_KEY' }).launch(specOf('/m'), never)).rejects.toMatchObject({

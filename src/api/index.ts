@@ -4,10 +4,10 @@ import type { ModelMaker, ModelStore, Registry } from '../models/index.ts'
 import type { Batches, Router } from '../routing/index.ts'
 import { anthropicRoutes } from './anthropic/index.ts'
 import { type ApiConfig, type ApiContext, withDefaults } from './context.ts'
-import type { Configuration } from './drover/configuration.ts'
+import type { Configuration } from './drover/configuration-directory.ts'
 import type { DeviceDirectory } from './drover/device-directory.ts'
 import { droverRoutes } from './drover/index.ts'
-import type { PlanSources } from './drover/plan.ts'
+import type { PlanSources } from './drover/plan-sources.ts'
 import {
   answerBrokenRequest,
   answerUnknown,
@@ -26,14 +26,16 @@ import { openAiRoutes } from './openai/index.ts'
 import { openApiRoutes } from './openapi/index.ts'
 
 export type { ApiConfig } from './context.ts'
-export type { Configuration, ConfigurationReport } from './drover/configuration.ts'
+export type { Configuration, ConfigurationReport } from './drover/configuration-directory.ts'
 export type {
   DeviceDirectory,
   DeviceInstance,
   DeviceReport,
   DeviceStatus,
 } from './drover/device-directory.ts'
-export { makePlan, type PlanSources, type PlanSubject } from './drover/plan.ts'
+export type { FittingVersion } from './drover/fit.ts'
+export { makePlan } from './drover/plan.ts'
+export type { PlanSources, PlanSubject } from './drover/plan-sources.ts'
 export type { ApiLog } from './log.ts'
 export type * from './multigpu/control.ts'
 export type { Performance } from './multigpu/meter.ts'

@@ -1,29 +1,9 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
-import type { PlanRequestBody } from '../placement/index.ts'
+import type { PlanFlags } from './plan/flags.ts'
 
 /** Kept as text: the planner is loaded when the command runs. */
 const strategies = ['single', 'data', 'tensor', 'pipeline', 'hybrid']
 const engines = ['llama.cpp', 'embedded', 'ollama', 'vllm', 'sglang', 'exllama']
-
-export interface PlanFlags {
-  gpus?: string
-  inventory?: string
-  strategy?: PlanRequestBody['strategy']
-  ctx?: number
-  slots?: number
-  kvCacheType?: PlanRequestBody['kv_cache_type']
-  replicas?: number
-  tensorSize?: number
-  pipelineSize?: number
-  pin?: string[]
-  avoid?: string[]
-  objective?: PlanRequestBody['objective']
-  maxWatts?: number
-  reserve?: string
-  engine?: NonNullable<PlanRequestBody['engines']>[number]
-  offload: boolean
-  json?: boolean
-}
 
 export function planCommand(): Command {
   return new Command('plan')

@@ -61,7 +61,7 @@ async function serveRpcWorker({ listen, keyFile, ...flags }: RpcWorkerFlags): Pr
         ({ name, description, totalBytes }) => `${name}  ${description}  ${gib(totalBytes)}${limit}`,
       ),
       `Lending on ${node.address} (llama.cpp ${engineVersion}, RPC ${protocol}). On the other machine:`,
-      `  drover serve --rpc-workers HOST:${node.address.split(':').at(-1)} --rpc-key-file FILE`,
+      `  DROVER_RPC_WORKERS=HOST:${node.address.split(':').at(-1)} DROVER_RPC_KEY_FILE=FILE drover serve`,
       '',
     ].join('\n'),
   )

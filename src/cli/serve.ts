@@ -22,6 +22,10 @@ export function serveCommand(): Command {
         'llama.cpp',
         'embedded',
         'ollama',
+        'vllm',
+        'sglang',
+        'exllama',
+        'openai',
       ]),
     )
     .option('--config <file>', 'the configuration file (default: drover.yaml or config.yaml in ~/.drover)')

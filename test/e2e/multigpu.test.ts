@@ -1,12 +1,26 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { cp, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import type { DeviceReport, LaidOutInstance, Move } from '../../src/api/index.ts'
 import type { BenchmarkReport } from '../../src/cli/benchmark/contract.ts'
 import type { Examination } from '../../src/cli/migrate-models/examine.ts'
-import { getJson, ndjson, post, runDrover, startDrover, type TestDrover, until } from '../support/drover.ts'
+import {
+  getJson,
+  ndjson,
+  post,
+  runDrover,
+  startDrover,
+  type TestDrover,
+  until,
+  withoutSettings,
+} from '../support/drover.ts'
 import { engineEnv } from '../support/engines.ts'
+
+const program = fileURLToPath(new URL('../../bin/drover.js', import.meta.url))
 
 const ask = {
   model: 'drover',
@@ -115,6 +129,27 @@ describe('two CPU devices through the port', () => {
     expect(new Set(answers)).toEqual(new Set([expected]))
     expect((await status()).moves[0]).toMatchObject({ model: 'drover:latest', to: ['cpu:0'], state: 'done' })
   })
+
+  it.each(['status', 'topology', 'performance', 'models', 'config'])(
+    'tell %s as the document says',
+    async (name) => {
+      type Document = {
+        paths: Record<
+          string,
+          { get: { responses: { 200: { content: Record<string, { schema: object }> } } } }
+        >
+      }
+      const { paths } = await getJson<Document>(`${drover.url}/openapi.json`)
+      const schema = paths[`/api/multigpu/${name}`]?.get.responses[200].content['application/json']?.schema
+      expect(
+        z
+          .fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0])
+          .safeParse(await getJson(url(name))),
+      ).toMatchObject({
+        success: true,
+      })
+    },
+  )
 
   it('take a migration back', async () => {
     expect((await post(url('undo'), {})).status).toBe(200)
@@ -261,6 +296,28 @@ describe('drover benchmark against the port', () => {
     expect(await readFile(configPath, 'utf8')).toBe(before)
   })
 
+  it('gives them back after Ctrl-C too', async () => {
+    const before = await readFile(configPath, 'utf8')
+    const child = spawn(
+      process.execPath,
+      [program, 'benchmark', 'drover', '--requests', '100000', '--kv-cache-distribution=balanced'],
+      {
+        env: { ...withoutSettings(process.env), HOME: home, DROVER_HOME: home, OLLAMA_HOST: drover.url },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      },
+    )
+    let said = ''
+    child.stderr.on('data', (data) => {
+      said += data
+    })
+    await until('it measures', 20_000, () => said.includes('warm-up: 4 of 4'))
+    expect(await readFile(configPath, 'utf8')).toMatch(/kv_cache_distribution: balanced/)
+    child.kill('SIGINT')
+    expect(await new Promise((resolve) => child.once('close', resolve))).toBe(1)
+    expect(said).toMatch(/^Error: interrupted; the server has its settings back$/m)
+    expect(await readFile(configPath, 'utf8')).toBe(before)
+  })
+
   it.each([
     [['--model-sizes', '70B'], 'no model of about 70B is installed; there are drover:latest'],
     [['--strategy', 'magic', '--batch-sizes', '1'], 'invalid multi_gpu.strategy: "magic"'],
@@ -292,9 +349,7 @@ describe('drover migrate-models', () => {
     const { models } = await getJson<{ models: { name: string }[] }>(`${drover.url}/api/tags`)
     expect(models).toHaveLength(1)
     const copy = join(home, 'copy')
-    const { cp } = await import('node:fs/promises')
     await cp(drover.modelsDir, copy, { recursive: true })
-    const { readdir, truncate, stat } = await import('node:fs/promises')
     const blobs = await readdir(join(copy, 'blobs'))
     const sizes = await Promise.all(blobs.map(async (name) => (await stat(join(copy, 'blobs', name))).size))
     const largest = join(copy, 'blobs', blobs[sizes.indexOf(Math.max(...sizes))] ?? '')

@@ -4,6 +4,7 @@ import { readJson, replyWithError, sendJson } from '../http/index.ts'
 import { errorJson } from '../ollama/encode.ts'
 import { modelRequired } from '../resolve.ts'
 import { configuration } from './configuration.ts'
+import { fittingVersion } from './fit.ts'
 import { plan, planQuery } from './plan.ts'
 import { restartRequest } from './requests.ts'
 import { drain, explain, explainQuery } from './routing.ts'
@@ -28,6 +29,7 @@ export function droverRoutes(app: FastifyInstance, context: ApiContext): void {
   app.post('/api/route/explain', (request, reply) => explain(context, request, reply))
   app.get('/api/plan', (request, reply) => planQuery(context, request, reply))
   app.post('/api/plan', (request, reply) => plan(context, request, reply))
+  app.post('/api/fit', (request, reply) => fittingVersion(context, request, reply))
   app.post('/api/drain', (request, reply) => drain(context, request, reply))
 
   /** Replaces every instance of a model by a new one; no request is refused meanwhile. */

@@ -1,15 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { InstanceSpec, SecondOpinion } from '../../engines/index.ts'
 import { DroverError } from '../../inference/index.ts'
 import {
-  type CommandsOf,
-  type CostsOf,
-  type Inventory,
-  type ModelFiles,
-  type Plan,
-  type PlanModel,
+  type PlanQuery,
   type PlanReport,
-  type PlanRequest,
   type PlanWishes,
   planModel,
   planRequestFromQuery,
@@ -17,7 +10,6 @@ import {
   type RunParts,
   readPlanRequest,
   reportOf,
-  type Strategy,
   specsOfPlan,
   usualContextLength,
 } from '../../placement/index.ts'
@@ -25,31 +17,10 @@ import type { ApiContext } from '../context.ts'
 import { goMap, type JsonSchema } from '../go-json/index.ts'
 import { readJson, sendJson } from '../http/index.ts'
 import { modelRequired } from '../resolve.ts'
-
-/** A model with its files, as far as they are anywhere. */
-export interface PlanSubject {
-  model: PlanModel
-  files: ModelFiles
-}
-
-/** What plans are made of. */
-export interface PlanSources {
-  /** A model by the name that people give it. Throws `model_not_found`. */
-  find(name: string): Promise<PlanSubject>
-  /** This machine, or all machines of this server, as they are now. */
-  machines(): Promise<Inventory>
-  /** Command lines as they are on this machine, or on others, whatever is installed here. */
-  commandsOf(here: boolean): Promise<CommandsOf>
-  /** What the configuration asks of plans for this machine, under a strategy that the request asks for. */
-  wishesFor?(inventory: Inventory, strategy: Strategy | undefined): PlanWishes
-  /** What was learned of the memory that such models take; absent: nothing. */
-  costsFor?(subject: PlanSubject, inventory: Inventory): Promise<CostsOf>
-  /** What another program reckons that the first instance of a plan takes. */
-  opinionOf?(plan: Plan, spec: InstanceSpec): Promise<SecondOpinion | undefined>
-}
+import type { PlanSources } from './plan-sources.ts'
 
 /** Plans what a request asks for. Throws `model_not_found`, `invalid_request` and `invalid_option`. */
-export async function makePlan(request: PlanRequest, sources: PlanSources): Promise<PlanReport> {
+export async function makePlan(request: PlanQuery, sources: PlanSources): Promise<PlanReport> {
   const here = request.inventory === undefined
   const [subject, inventory, commandsOf] = await Promise.all([
     sources.find(request.model),
@@ -102,7 +73,7 @@ async function planned(
   { plans }: ApiContext,
   request: FastifyRequest,
   reply: FastifyReply,
-  read: () => PlanRequest,
+  read: () => PlanQuery,
   model: unknown,
 ) {
   if (model === undefined || model === '') throw modelRequired

@@ -42,7 +42,7 @@ const windowMs = 60_000
 /** Newer samples take the place of older ones. */
 const mostSamples = 8192
 
-/** Counts answers by the second. A piece costs two reads of the clock and two numbers. */
+/** Counts answers by the second. A piece costs one read of the clock and two numbers. */
 export function createMeter(clock: Clock): Meter {
   const startedMs = clock.monotonicMs()
   const seconds = createSeconds()

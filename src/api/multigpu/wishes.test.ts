@@ -52,6 +52,13 @@ describe('multi_gpu of a request', () => {
     ])
   })
 
+  it('counts where a route is only explained', async () => {
+    const { post } = testApi()
+    expect((await post('/api/route/explain', { ...generate, multi_gpu: wish })).statusCode).toBe(200)
+    const refused = await post('/api/route/explain', { ...generate, multi_gpu: { gpu_selection: [3] } })
+    expect([refused.statusCode, refused.body]).toEqual([400, expect.stringContaining('there is no device')])
+  })
+
   it('changes nothing where it is absent, empty or balanced', async () => {
     const { post, wishes } = testApi()
     await post('/api/chat', chat)

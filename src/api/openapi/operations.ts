@@ -1,4 +1,5 @@
 import { countTokensRequest, messagesRequest } from '../anthropic/requests.ts'
+import { fitRequest } from '../drover/fit.ts'
 import { planRequest } from '../drover/plan.ts'
 import { drainRequest, restartRequest } from '../drover/requests.ts'
 import type { JsonSchema } from '../go-json/index.ts'
@@ -22,7 +23,8 @@ import {
 import { batchRequest } from '../openai/batches/requests.ts'
 import { chatCompletionRequest, completionRequest, embeddingsRequest } from '../openai/requests.ts'
 import { responsesRequest } from '../openai/responses/request.ts'
-import { anthropicAnswers, droverAnswers, ollamaAnswers, openAiAnswers } from './answers.ts'
+import { anthropicAnswers, ollamaAnswers, openAiAnswers } from './answers.ts'
+import { droverAnswers } from './drover-answers.ts'
 
 type Method = 'get' | 'head' | 'post' | 'put' | 'delete'
 
@@ -137,6 +139,10 @@ export const operations: readonly Operation[] = [
       answer: droverAnswers.plan,
     },
   ),
+  drover('post', '/api/fit', "Which version of a registry's model fits this machine, and why that one", {
+    request: fitRequest,
+    answer: droverAnswers.fit,
+  }),
   drover('post', '/api/drain', 'Lets one instance end; its answers go on elsewhere after the grace', {
     request: drainRequest,
     answer: droverAnswers.drain,

@@ -9,6 +9,7 @@ import type {
 import { DroverError } from '../../inference/index.ts'
 import type { ModelDescription, ModelMaker, ModelStore, Registry, StoredModel } from '../../models/index.ts'
 import type { Batches, Explanation, LoadedModel, Router } from '../../routing/index.ts'
+import type { PlanSources } from '../drover/plan-sources.ts'
 import {
   type ApiConfig,
   type Configuration,
@@ -180,6 +181,7 @@ export function testApi(
     registry?: Partial<Registry>
     makeModel?: ModelMaker
     batches?: Batches
+    plans?: PlanSources
     multiGpu?: MultiGpuControl
     configuration?: Configuration
     config?: Partial<ApiConfig>
@@ -232,9 +234,16 @@ export function testApi(
   const app = createApi({
     router,
     store: { ...store, ...options.store },
-    registry: { pull: noProgress, push: noProgress, ...options.registry },
+    registry: {
+      pull: noProgress,
+      push: noProgress,
+      tags: async () => [],
+      inspect: async () => undefined,
+      ...options.registry,
+    },
     makeModel: options.makeModel ?? noProgress,
     ...(options.batches && { batches: options.batches }),
+    ...(options.plans && { plans: options.plans }),
     ...(options.multiGpu && { multiGpu: options.multiGpu }),
     ...(options.configuration && { configuration: options.configuration }),
     devices: { report: async () => ({ devices: [cpu], links: [], problems: [] }) },

@@ -1,3 +1,4 @@
+import { systemClock } from '../../core/index.ts'
 import { createRandom, exponentialOf } from '../../simulation/index.ts'
 import { messageOf } from '../errors.ts'
 import type { Load, Measured } from './contract.ts'
@@ -21,47 +22,34 @@ export interface DriveOptions {
  * one they are due at times that chance set before, and one that is sent late has waited since it was due.
  */
 export async function drive(options: DriveOptions): Promise<Measured[]> {
-  const { load, requests, seed } = options
+  const { load, requests, seed, prompts, signal } = options
   const random = createRandom(seed)
-  const asks = Array.from({ length: requests }, () => ({
-    prompt: options.prompts.next(options.promptTokens),
-    seed: Math.floor(random() * 2 ** 31),
-  }))
   const measured: Measured[] = []
-  const send = async (index: number, arrivedMs: number) => {
-    const { prompt = '', seed: own = 0 } = asks[index] ?? {}
-    const one = await measure(
-      options.server,
-      { ...options.ask, prompt, seed: own },
-      arrivedMs,
-      options.signal,
-    )
-    measured.push(one)
+  let sent = 0
+  const send = async (arrivedMs: number) => {
+    const prompt = prompts.next(options.promptTokens)
+    const ask = { ...options.ask, prompt, seed: seed + sent++ }
+    measured.push(await measure(options.server, ask, arrivedMs, signal))
     options.onAnswer(measured.length)
   }
   if (load.kind === 'closed') {
-    let next = 0
     const stream = async () => {
-      while (next < requests && !options.signal.aborted) await send(next++, performance.now())
+      while (sent < requests && !signal.aborted) await send(performance.now())
     }
     await Promise.all(Array.from({ length: load.concurrency }, stream))
   } else {
+    const running: Promise<void>[] = []
     let dueMs = performance.now()
-    const sent: Promise<void>[] = []
-    for (let index = 0; index < requests && !options.signal.aborted; index++) {
+    while (sent < requests && !signal.aborted) {
       dueMs += exponentialOf(random, 1000 / load.perSecond)
-      await until(dueMs)
-      sent.push(send(index, dueMs))
+      const waitMs = dueMs - performance.now()
+      if (waitMs > 0) await systemClock.sleep(waitMs, signal)
+      running.push(send(dueMs))
     }
-    await Promise.all(sent)
+    await Promise.all(running)
   }
-  options.signal.throwIfAborted()
+  signal.throwIfAborted()
   return measured.toSorted((a, b) => a.arrivedMs - b.arrivedMs)
-}
-
-async function until(dueMs: number): Promise<void> {
-  const waitMs = dueMs - performance.now()
-  if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs))
 }
 
 /** One request. What goes wrong is its result, not an error. */

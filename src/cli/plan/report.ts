@@ -1,8 +1,8 @@
-import { readFile, stat } from 'node:fs/promises'
-import { basename } from 'node:path'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { basename, resolve } from 'node:path'
 import { parse as parseYaml } from 'yaml'
 import { makePlan, type PlanSources, type PlanSubject } from '../../api/index.ts'
-import { readGguf } from '../../models/index.ts'
+import { openStore, readGguf, readSafetensors } from '../../models/index.ts'
 import { createLogger, stderrDestination } from '../../observability/index.ts'
 import {
   type PlanReport,
@@ -14,8 +14,8 @@ import {
 import { createPlanSources, localPlanMeans, runDirPath } from '../../server/index.ts'
 import { createClient, ServerError } from '../client.ts'
 import { messageOf } from '../errors.ts'
-import type { PlanFlags } from '../plan.ts'
 import { readSettings } from '../settings.ts'
+import type { PlanFlags } from './flags.ts'
 
 /**
  * The plan that the command asks for: of a file by this process, of a name by the server where one runs that makes
@@ -70,10 +70,22 @@ async function fileSubject(path: string): Promise<PlanSubject | undefined> {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined
     throw error
   })
+  if (found?.isDirectory()) return folderSubject(path)
   if (!found?.isFile()) return undefined
   const name = basename(path).replace(/\.gguf$/i, '')
   return {
     model: planModelOf({ name, file: await readGguf(path) }),
+    files: { modelPath: path, projectorPaths: [], adapterPaths: [] },
+  }
+}
+
+/** A model in Hugging Face's layout. A folder that is none, and happens to have a model's name, is passed over. */
+async function folderSubject(path: string): Promise<PlanSubject | undefined> {
+  if (!(await readdir(path)).includes('config.json')) return undefined
+  const { shape, fileType } = await readSafetensors(path)
+  const format = /^exl/i.test(fileType) ? 'exl' : 'safetensors'
+  return {
+    model: { name: basename(resolve(path)), shape, fileType, format },
     files: { modelPath: path, projectorPaths: [], adapterPaths: [] },
   }
 }
@@ -100,7 +112,6 @@ async function local(body: PlanRequestBody, subject?: PlanSubject): Promise<Plan
   const { config } = readSettings()
   const level = config.logLevel === 'info' ? 'warn' : config.logLevel
   const log = createLogger({ level, pretty: process.stderr.isTTY === true, destination: stderrDestination() })
-  const { openStore } = await import('../../models/index.ts')
   const store = await openStore({ root: config.modelsDir, log, prunes: false })
   const sources: PlanSources = createPlanSources(
     config,

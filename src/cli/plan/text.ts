@@ -44,7 +44,10 @@ function speedLines(speed: Planned['plans'][0]['speed'], width: number): string 
 
 const rateText = (perS: number) => (perS >= 100 ? perS.toFixed(0) : perS.toPrecision(3))
 
-const timeText = (ms: number) => (ms >= 1000 ? `${(ms / 1000).toPrecision(2)} s` : `${Math.round(ms)} ms`)
+function timeText(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`
+  return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`
+}
 
 function commandLines({ commands: groups, plans: [{ instances }], inventory }: Planned): string {
   if (groups.length === 0) return ''

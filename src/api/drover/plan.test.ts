@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest'
+import type { InstanceSpec } from '../../engines/index.ts'
+import { DroverError } from '../../inference/index.ts'
+import { findFamous, parseGpuList, readPlanRequest } from '../../placement/index.ts'
+import { testApi } from '../testing/double.ts'
+import { makePlan } from './plan.ts'
+import type { PlanSources } from './plan-sources.ts'
+
+/** Sources with this machine's GPUs, and what they were asked. */
+function sourcesWith(gpus: string, more: Partial<PlanSources> = {}) {
+  const specs: { here: boolean; spec: InstanceSpec }[] = []
+  const sources: PlanSources = {
+    find: async (name) => {
+      const model = findFamous(name)
+      if (!model) throw new DroverError('model_not_found', `model '${name}' not found`)
+      return { model, files: { modelPath: `/m/${name}.gguf`, projectorPaths: [], adapterPaths: [] } }
+    },
+    machines: async () => parseGpuList(gpus),
+    commandsOf: async (here) => (_engine, spec) => {
+      specs.push({ here, spec })
+      return [{ env: {}, argv: ['llama-server', '--device', spec.split?.devices.join(',') ?? 'none'] }]
+    },
+    ...more,
+  }
+  return { sources, specs }
+}
+
+describe('a plan', () => {
+  it('is for this machine, under its configuration, where no other is named', async () => {
+    const { sources, specs } = sourcesWith('2x3090', {
+      wishesFor: (inventory, strategy) => {
+        expect([inventory.devices.length, strategy]).toEqual([2, undefined])
+        return { kvCacheType: 'q8_0', flashAttention: 'on', slots: 1 }
+      },
+      opinionOf: async () => ({ program: 'llama-fit-params', devices: [] }),
+    })
+    const report = await makePlan(readPlanRequest({ model: 'llama3.1:70b', context_length: 4096 }), sources)
+    expect(report).toMatchObject({ ok: true, opinion: { program: 'llama-fit-params' } })
+    expect(specs).toMatchObject([
+      { here: true, spec: { kvCacheType: 'q8_0', flashAttention: 'on', slots: 1, contextLength: 4096 } },
+    ])
+    expect(specs[0]?.spec.threads).toBeUndefined()
+  })
+
+  it('is for others as nobody has set them up, whatever is set here', async () => {
+    const { sources, specs } = sourcesWith('2x3090', {
+      wishesFor: () => {
+        throw new Error('the configuration is of this machine')
+      },
+      opinionOf: async () => {
+        throw new Error('the model is not there')
+      },
+    })
+    const report = await makePlan(readPlanRequest({ model: 'llama3.1:8b', gpus: '8x4090' }), sources)
+    expect(report.inventory.devices).toHaveLength(8)
+    expect(specs.every(({ here, spec }) => !here && spec.threads === 8)).toBe(true)
+    // Eight copies are started alike, but for their devices.
+    expect(report.commands).toEqual([
+      { instance: 0, count: 8, commands: [{ env: {}, argv: ['llama-server', '--device', 'CUDA0'] }] },
+    ])
+  })
+
+  it('is refused by a server that makes none, and without a model', async () => {
+    const { sources } = sourcesWith('3090')
+    const none = await testApi().post('/api/plan', { model: 'llama3.1:8b' })
+    expect([none.statusCode, JSON.parse(none.body)]).toEqual([400, { error: 'this server makes no plans' }])
+    const { app } = testApi({ plans: sources })
+    expect((await app.inject({ url: '/api/plan' })).statusCode).toBe(400)
+    expect((await app.inject({ url: '/api/plan?model=none' })).json()).toEqual({
+      error: "model 'none' not found",
+    })
+    expect((await app.inject({ url: '/api/plan?model=llama3.1:8b&slots=2' })).json()).toMatchObject({
+      ok: true,
+    })
+  })
+})

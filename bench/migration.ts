@@ -54,7 +54,7 @@ const { origin: url } = drover
 const movesMs: number[] = []
 
 await move('cpu:0')
-const alone = await askInTurn(url, [model], prompts)
+const alone = await askInTurn({ url, models: [model], prompts })
 const load = () => keepAsking({ url, models: [model], prompts, streams })
 const calm = load()
 await sleep(Number(flags.every) * Number(flags.moves) * 1000)

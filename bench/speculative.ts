@@ -9,7 +9,7 @@
 import { execFileSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { createLlamaCppEngine, type DraftSpec } from '../src/engines/index.ts'
+import { createLlamaCppEngine, type DraftSpec, type EngineInstance } from '../src/engines/index.ts'
 import { asked, specOf } from '../test/support/engine-contract/bench.ts'
 import { answerOf, never } from '../test/support/llama-bench.ts'
 import { ensureLlamaServer, testEnginesDir } from '../test/support/llama-server.ts'
@@ -52,60 +52,58 @@ const prompts = [
   'How do I cook rice?',
 ].map(asked)
 
-interface Measured {
-  rate: number
+interface Subject {
+  name: string
+  instance: EngineInstance
+  rates: number[]
   texts: string[]
-  accepted?: number
-  verdict?: string
 }
 
-async function measure(draft?: DraftSpec): Promise<Measured> {
-  const instance = await engineHere().launch(
-    specOf(modelPath, {
-      slots: 1,
-      contextLength: 1024,
-      threads: Number(flags.threads),
-      ...(draft && { draft }),
-    }),
-    never,
-  )
-  const rates: number[] = []
-  let texts: string[] = []
-  for (let round = 0; round <= Number(flags.rounds); round++) {
-    texts = []
-    for (const prompt of prompts) {
+async function launch(name: string, draft?: DraftSpec): Promise<Subject> {
+  const threads = Number(flags.threads)
+  const spec = specOf(modelPath, {
+    id: `bench-${subjects.length}`,
+    slots: 1,
+    contextLength: 1024,
+    threads,
+    ...(draft && { draft }),
+  })
+  return { name, instance: await engineHere().launch(spec, never), rates: [], texts: [] }
+}
+
+const subjects: Subject[] = []
+subjects.push(await launch('alone'))
+for (const [name, path] of Object.entries(drafts)) {
+  for (const mostTokens of flags.guesses.split(',').map(Number)) {
+    subjects.push(await launch(`draft ${name}, ${mostTokens} guesses`, { modelPath: path, mostTokens }))
+  }
+}
+// In turns, prompt by prompt, so that what else the machine does slows all alike; the first round warms up.
+for (let round = 0; round <= Number(flags.rounds); round++) {
+  for (const prompt of prompts) {
+    for (const { instance, rates, texts } of subjects) {
       const { text, done } = await answerOf(instance, { prompt, maxTokens: 120 })
       texts.push(text)
-      // The first round warms up.
       if (round > 0) rates.push(((done.usage.outputTokens - 1) * 1000) / done.usage.outputMs)
     }
   }
-  const figures = instance.speculation?.()
-  await instance.close()
-  return {
-    rate: median(rates),
-    texts,
-    ...(figures && { accepted: figures.acceptedTokens / figures.draftTokens, verdict: figures.verdict }),
-  }
 }
 
-const alone = await measure()
-const rows: (string | number)[][] = [['alone', alone.rate, 1, '', '', '']]
-for (const [name, path] of Object.entries(drafts)) {
-  for (const mostTokens of flags.guesses.split(',').map(Number)) {
-    const { rate, texts, accepted = 0, verdict = '' } = await measure({ modelPath: path, mostTokens })
-    const same = texts.every((text, index) => text === alone.texts[index])
-    if (!same) process.exitCode = 1
-    rows.push([
-      `draft ${name}, ${mostTokens} guesses`,
-      rate,
-      rate / alone.rate,
-      accepted,
-      verdict,
-      same ? 'same' : 'OTHER',
-    ])
-  }
-}
+const [alone] = subjects as [Subject, ...Subject[]]
+const rows = subjects.map(({ name, instance, rates, texts }) => {
+  const figures = instance.speculation?.()
+  const same = texts.every((text, index) => text === alone.texts[index])
+  if (!same) process.exitCode = 1
+  return [
+    name,
+    median(rates),
+    median(rates.map((rate, index) => rate / (alone.rates[index] ?? Number.NaN))),
+    figures ? figures.acceptedTokens / figures.draftTokens : '',
+    figures?.verdict ?? '',
+    same ? 'same' : 'OTHER',
+  ]
+})
+await Promise.all(subjects.map(({ instance }) => instance.close()))
 console.log(`${machineLine()}; ${flags.threads} thread(s), median of ${flags.rounds} rounds\n`)
 printTable([['', 'tokens/s', 'speed-up', 'guesses taken', 'verdict', 'text'], ...rows])
 process.exit()

@@ -184,6 +184,18 @@ describe('an instance whose worker is lost', () => {
     expect(said.join('\n')).toMatch(/cannot be used: .*; contract is loaded without it/)
     await smaller.close()
   })
+
+  it('ends when the machine falls silent', async () => {
+    workers = await startWorkers()
+    const instance = await engine.launch(split(), never)
+    workers[0]?.freeze()
+    expect(await instance.exited).toMatchObject({
+      kind: 'crashed',
+      reason: `worker ${workers[0]?.address} lost: it said nothing for 10 s`,
+    })
+    await until('the other worker has ended', 5000, async () => (await workers[1]?.workers())?.length === 0)
+    await workers[0]?.crash()
+  })
 })
 
 async function runningWorkers(): Promise<number[]> {

@@ -66,10 +66,10 @@ describe('a watch over guesses', () => {
   })
 
   it('believes that guesses lose when it was found twice, and says so once', async () => {
-    expect((await watchAfter(9, 10, 4000)).told).toEqual([])
+    expect((await watchAfter(8, 10, 4000)).told).toEqual([])
     const { told, watch } = await watchAfter(40, 10, 4000)
     expect(told).toEqual([
-      'guessing ahead loses: m says 50.0 tokens/s with its draft model, 105.3 without (1700 of 3400 guesses were taken)',
+      'guessing ahead loses: m says 50.0 tokens/s with its draft model, 105.3 without (900 of 1800 guesses were taken)',
     ])
     expect(await watch.loses).toBe(told[0])
     expect((await watchAfter(40, 10, 1000)).told).toEqual([])

@@ -7,6 +7,8 @@ import { createSpeculationBook } from './speculation.ts'
 /** Steps without a guess are measured after the first answer that ran alone, and after so many more. */
 const measureEvery = 8
 const stepsAtATime = 6
+/** Whoever comes meanwhile waits for so many of them at most. */
+const stepsDespiteOthers = 3
 /** So many measurements in a row have to find that guessing loses. */
 const losesToBelieve = 2
 /** Of a step, the large model's own, whatever the log says. */
@@ -59,7 +61,7 @@ export function createSpeculationWatch(options: {
         // What another slot computes meanwhile slows the step; who waits for this one does not.
         if (queue.load().running > 1) return
         if (ms !== undefined) book.stepped({ tokens: 1, ms: Math.max(ms - draftMs, ms * leastOwnPart) })
-        if (queue.load().waiting > 0) break
+        if (queue.load().waiting > 0 && step + 1 >= stepsDespiteOthers) break
       }
     } catch (error) {
       // A server that refuses, or has just ended, tells nothing about guesses.

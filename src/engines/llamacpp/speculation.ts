@@ -9,7 +9,7 @@ export interface Steps {
 
 /** Fewer say nothing: a first answer is slow for other reasons. */
 const leastDrafted = 192
-const leastPlain = 8
+const leastPlain = 4
 /** So much slower is measured, and not chance. */
 const margin = 0.03
 /** What was measured long ago counts half as often as this many tokens come. */

@@ -120,6 +120,6 @@ function fileOf({ modelPath, metadataOverrides }: VocabularySource): VocabularyS
 function unreadable(reason: string): DroverError {
   return new DroverError(
     'unsupported',
-    `tokens cannot be counted for a model that an Ollama runs when its vocabulary cannot be read here: ${reason}`,
+    `the server that runs this model counts no tokens, and its vocabulary cannot be read here: ${reason}`,
   )
 }

@@ -60,11 +60,12 @@ export async function serveTunnel(options: {
       socket.destroy()
     })
   })
-  server.on('tlsClientError', (error, socket) =>
-    log(
-      `turned ${socket.remoteAddress} away: ${/binder|decrypt/.test(error.message) ? 'it has another key' : error.message}`,
-    ),
-  )
+  server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+    // Whoever only looks whether somebody listens has gone before a word was said.
+    if (error.code === 'ECONNRESET') return
+    const why = /binder|decrypt/.test(error.message) ? 'it has another key' : error.message
+    log(`turned ${socket.remoteAddress} away: ${why}`)
+  })
 
   async function welcome(socket: TLSSocket): Promise<void> {
     socket.setNoDelay(true)

@@ -6,7 +6,6 @@ export {
   backendOf,
   type FoundMachine,
   hostShare,
-  inventoryFrom,
   inventoryOf,
   parseGpuList,
   parseInventory,
@@ -21,27 +20,18 @@ export {
   readLearned,
 } from './memory/corrections.ts'
 export { costsOf } from './memory/costs.ts'
-export { estimateMemory, type MemoryEstimate, type MemoryWishes, runShapeOf } from './memory/estimate.ts'
-export {
-  bitsPerWeight,
-  fitVariants,
-  type ModelVariant,
-  requantised,
-  type VariantChoice,
-  type VariantFit,
-  type VariantWishes,
-} from './memory/variants.ts'
+export { estimateMemory, type MemoryEstimate, type MemoryWishes } from './memory/estimate.ts'
 export { drawPlan, type PictureOptions } from './picture/index.ts'
 export { type ModelParts, planModelOf } from './plan-model.ts'
 export {
-  type PlanRequest,
+  type PlanQuery,
   type PlanRequestBody,
   planRequestFromQuery,
   planRequestSchema,
   readPlanRequest,
   usualContextLength,
 } from './plan-request.ts'
-export { type CostsOf, planModel } from './planner/index.ts'
+export { type CostsOf, type PlanRequest, planAll, planModel, planVariants } from './planner/index.ts'
 export { instancesPerDevice, modelsPerDevice, replicasPerDevice, usableBytes } from './provisioning.ts'
 export * from './reconciler/index.ts'
 export {
@@ -53,6 +43,7 @@ export {
   reportOf,
   specsOfPlan,
 } from './report.ts'
+export { variantTags } from './variant-tags.ts'
 export { type ConfiguredWishes, engineEnvironment, unlistedGpus, wishesFrom } from './wishes.ts'
 export {
   confinementOf,

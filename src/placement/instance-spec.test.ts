@@ -97,7 +97,7 @@ describe('the spec of a planned instance', () => {
     ]
     const spec = specOfPlan(instanceOf(parts, { engine: 'vllm' }), two, base)
     expect(spec.parallel).toEqual({ tensor: 1, pipeline: 2, data: 1, stageLayers: [45, 35] })
-    expect(spec.env).toMatchObject({ CUDA_VISIBLE_DEVICES: '0,1', ROCR_VISIBLE_DEVICES: '-1' })
+    expect(spec.env).toEqual({ CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: '0,1' })
     expect(specOfPlan(instanceOf(parts, { engine: 'exllama' }), two, base).parallel?.deviceGb).toEqual([
       12.5, 12.5,
     ])

@@ -51,7 +51,7 @@ export function specOfPlan(
         ...common,
         gpuLayers: 'auto',
         parallel: parallelOf(instance, gpus, inventory, places),
-        ...visible(
+        ...ownDevices(
           gpus.filter(({ node }) => node === instance.node),
           inventory,
           base,
@@ -145,7 +145,7 @@ function parallelOf(
       nodes: nodes.map((name): ParallelNode => {
         const address = addressOf(name).replace(/:\d+$/, '')
         const own = gpus.filter((part) => part.node === name)
-        return { node: name, address, ...visible(own, inventory, {}) }
+        return { node: name, address, ...ownDevices(own, inventory, {}) }
       }),
     }),
   }
@@ -163,6 +163,28 @@ function visible(
   if (there.every(({ id }) => ids.has(id))) return Object.keys(env).length > 0 ? { env } : {}
   const shown = there.filter(({ id }) => ids.has(id)).map(visibleDevice)
   return { env: { ...visibilityOf(shown), ...env } }
+}
+
+/** The same for engines that know one vendor only: what hides the others' devices says nothing to them. */
+function ownDevices(
+  parts: readonly PlanPart[],
+  inventory: Inventory,
+  base: Pick<InstanceSpec, 'env'>,
+): Pick<InstanceSpec, 'env'> {
+  const { env } = visible(parts, inventory, base)
+  if (!env) return {}
+  const ids = new Set(parts.map(({ deviceId }) => deviceId))
+  const vendors = new Set(inventory.devices.filter(({ id }) => ids.has(id)).map(({ vendor }) => vendor))
+  const kept = Object.entries(env).filter(
+    ([name]) => name in (base.env ?? {}) || [...vendors].some((vendor) => ownVariables[vendor]?.test(name)),
+  )
+  return { env: Object.fromEntries(kept) }
+}
+
+const ownVariables: Readonly<Partial<Record<PlanDevice['vendor'], RegExp>>> = {
+  nvidia: /^CUDA_/,
+  amd: /^(ROCR|HIP)_/,
+  intel: /^(ONEAPI|ZES)_/,
 }
 
 function visibleDevice({ id, vendor, engineName, backend }: PlanDevice) {

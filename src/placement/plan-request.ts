@@ -47,7 +47,7 @@ const requestShape = z.strictObject({
 /** What a plan may be asked with, key by key as `POST /api/plan` takes it. */
 export type PlanRequestBody = z.input<typeof requestShape>
 
-export interface PlanRequest {
+export interface PlanQuery {
   model: string
   /** Absent: this machine's. */
   inventory?: Inventory
@@ -61,7 +61,7 @@ export const planRequestSchema: Record<string, unknown> = z.toJSONSchema(request
 })
 
 /** Reads a request. Throws `invalid_request` that names the field, its value and what is allowed. */
-export function readPlanRequest(content: unknown): PlanRequest {
+export function readPlanRequest(content: unknown): PlanQuery {
   const parsed = requestShape.safeParse(content)
   if (!parsed.success) throw new DroverError('invalid_request', refusal(parsed.error.issues[0], content))
   const { model, gpus, inventory, ...asked } = parsed.data
@@ -118,7 +118,7 @@ function wishesOf(asked: Asked): PlanWishes {
 }
 
 /** The same from a query, where all is text: lists by comma, numbers and booleans as they are written. */
-export function planRequestFromQuery(query: Readonly<Record<string, string>>): PlanRequest {
+export function planRequestFromQuery(query: Readonly<Record<string, string>>): PlanQuery {
   return readPlanRequest(
     Object.fromEntries(Object.entries(query).map(([key, text]) => [key, queryValue(key, text)])),
   )

@@ -11,8 +11,10 @@ import { type Device, pciAddressOf, type Vendor, visibilityOf } from '../hardwar
 export interface WorkerDevice {
   id: string
   device: Device
-  /** `server`: an engine that runs already, with whatever devices it has. */
-  kind: 'gpu' | 'cpu' | 'server'
+  /** `server`: an engine that runs already, with whatever devices it has; `rpc`: a device that another machine lends. */
+  kind: 'gpu' | 'cpu' | 'server' | 'rpc'
+  /** Of an `rpc` device: where its machine is reached, and its number there. */
+  rpc?: { address: string; position: number }
   /** What the engine calls it, where it lists devices. */
   engineName?: string
   /** Variables by which a process or server is told that it is this device. */

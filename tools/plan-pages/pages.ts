@@ -10,12 +10,21 @@ const launcher = fileURLToPath(new URL('../../bin/drover.js', import.meta.url))
 /** A port that nothing listens on: the plans are those of this version, not of a server that happens to run. */
 const nobody = '127.0.0.1:9'
 
+/** Processes. */
+const mostAtOnce = 3
+
 /** The pages of `docs/plans` by file name, each with what the command prints now. */
 export async function planPages(): Promise<Map<string, string>> {
   const home = await mkdtemp(join(tmpdir(), 'drover-plan-pages-'))
   try {
     const pages = new Map<string, string>()
-    for (const one of planCases) pages.set(`${one.name}.md`, await pageOf(one, home))
+    let next = 0
+    const work = async () => {
+      for (let one = planCases[next++]; one; one = planCases[next++]) {
+        pages.set(`${one.name}.md`, await pageOf(one, home))
+      }
+    }
+    await Promise.all(Array.from({ length: mostAtOnce }, work))
     return pages.set('README.md', indexPage())
   } finally {
     await rm(home, { recursive: true, force: true })

@@ -76,6 +76,20 @@ export function imagineDevice(spec: GpuSpec, id: string, memoryBytes: number): D
   }
 }
 
+/**
+ * Cards that are delivered with ECC on and keep its bits in the memory itself: a T4 of 16 GiB tells 15360 MiB, an L40S
+ * of 48 GiB 46068. Memory on the chip's own package (HBM) has room of its own for them.
+ */
+const cardsWithEcc = new Set(
+  'Tesla P4,Tesla P40,Tesla M40 24GB,Tesla T4,A2,A10,A10G,A16,A40,L4,L20,L40,L40S'.split(','),
+)
+const eccShare = 1 / 16
+
+/** What of a card's memory by name is never there for models. */
+export function eccBytes({ card }: Pick<GpuSpec, 'card'>, memoryBytes: number): number {
+  return cardsWithEcc.has(card) ? memoryBytes * eccShare : 0
+}
+
 /** What models may take of a device that nothing else uses. */
 export function usableOf({ vendor, unifiedMemory, memoryTotalBytes }: Device): number {
   if (vendor === 'apple') {
@@ -142,6 +156,7 @@ export function usualEngines(devices: readonly PlanDevice[]): EngineName[] {
   return [
     'llama.cpp',
     'embedded',
+    'ollama',
     ...(served(leastCapability.vllm) || instinct ? (['vllm', 'sglang'] as const) : []),
     ...(served(leastCapability.exllama) ? (['exllama'] as const) : []),
   ]

@@ -19,7 +19,7 @@ describe('a list of GPUs', () => {
     ])
     expect(nodes).toHaveLength(1)
     expect(nodes[0]).toMatchObject({ id: 'node1', usableBytes: Math.floor(64 * gib * 0.9), rpc: true })
-    expect(nodes[0]?.engines).toEqual(['llama.cpp', 'embedded'])
+    expect(nodes[0]?.engines).toEqual(['llama.cpp', 'embedded', 'ollama'])
   })
 
   it('is several machines by slashes, each joined with each by the network', () => {
@@ -74,6 +74,13 @@ describe('a list of GPUs', () => {
     expect(parseGpuList('2080ti:22').devices[0]?.totalBytes).toBe(22 * gib)
   })
 
+  it('leaves out what error correction takes of memory on the board', () => {
+    const usable = (name: string) => (parseGpuList(name).devices[0]?.usableBytes ?? 0) / 2 ** 20
+    expect(usable('t4')).toBe(15_360 - 400)
+    expect(usable('l40s')).toBe(46_080 - 400)
+    expect(usable('a100 sxm:80')).toBe(81_920 - 400)
+  })
+
   it('has the memory of a Mac once', () => {
     const { nodes, devices } = parseGpuList('m2 ultra:192')
     expect(devices[0]).toMatchObject({ unifiedMemory: true, usableBytes: 144 * gib })
@@ -91,7 +98,8 @@ describe('a list of GPUs', () => {
     ['4090,cpu:64,cpu:32', 'told twice'],
     ['4090 @sneakernet', '"sneakernet" is no network'],
     ['4090 @1gbe / 4090 @10gbe', 'one network joins all machines here'],
-    ['99999x4090', '99999 devices are more than'],
+    ['99999x4090', '99999 devices in one machine cannot be planned for: at most 32 in each, and 1024 in all'],
+    [Array.from({ length: 40 }, () => '32x4090').join('/'), '1280 devices cannot be planned for'],
     ['2x5080ti', '"5080ti" is not in the table of cards'],
   ])('refuses "%s" with the reason', (text, reason) => {
     expect(() => parseGpuList(text)).toThrow(reason)

@@ -12,6 +12,7 @@ import type { Backend, Inventory, PlanDevice, PlanLink, PlanNode } from '../cont
 import { linkDefaults } from '../speed/index.ts'
 import {
   backendOf,
+  eccBytes,
   engineNameOf,
   hostShare,
   imagineDevice,
@@ -26,11 +27,9 @@ const usualHost = { memoryGiB: 64, memoryGBs: 60, tflops: 1 }
 
 const gib = 2 ** 30
 
-/** Nobody has more; a misspelt number is refused before it fills the memory. */
-const mostDevices = 4096
-
-/** In a node of more, links through the host are not told one by one: the planner takes them by class. */
-const mostToldDevices = 32
+/** Nobody has more in one machine, and hardly anybody in all; a misspelt number is refused before it fills the memory. */
+const mostInNode = 32
+const mostDevices = 1024
 
 /** Alike cards that stand in one machine. */
 export interface ImaginedCards {
@@ -70,11 +69,14 @@ interface Joined {
 
 /** An inventory of such machines, each joined with each by `network` where that is told. */
 export function imagineInventory(nodes: readonly ImaginedNode[], network?: Network): Inventory {
-  const total = nodes.reduce((sum, { cards }) => sum + cards.reduce((all, { count }) => all + count, 0), 0)
-  if (total > mostDevices) {
+  const counts = nodes.map(({ cards }) => cards.reduce((all, { count }) => all + count, 0))
+  const largest = Math.max(...counts)
+  const total = counts.reduce((sum, count) => sum + count, 0)
+  if (largest > mostInNode || total > mostDevices) {
+    const many = largest > mostInNode ? `${largest} devices in one machine` : `${total} devices`
     throw new DroverError(
       'invalid_request',
-      `${total} devices are more than the ${mostDevices} that can be planned for`,
+      `${many} cannot be planned for: at most ${mostInNode} in each, and ${mostDevices} in all`,
     )
   }
   const joined = nodes.map((node) => joinedDevices(node, nodes.length > 1 ? `${node.id}/` : ''))
@@ -142,8 +144,9 @@ export function numbered(number: number, count: number, first = 0): string {
 }
 
 function planned(device: Device, cards: ImaginedCards, node: string, engineName: string): PlanDevice {
-  const { memoryGBs, tflops, reserveBytes = 0, watts, labels } = cards
-  const usableBytes = Math.max(0, usableOf(device) - reserveBytes)
+  const { spec, memoryGBs, tflops, reserveBytes = 0, watts, labels } = cards
+  const keptBytes = reserveBytes + (spec ? eccBytes(spec, cards.memoryBytes) : 0)
+  const usableBytes = Math.max(0, Math.floor(usableOf(device) - keptBytes))
   const known = planDeviceOf(device, { id: device.id, node, usableBytes, engineName, watts, labels })
   return {
     ...known,
@@ -174,26 +177,13 @@ function deviceOf(cards: ImaginedCards, id: string): Device {
 function linksOf(groups: readonly { cards: ImaginedCards; devices: readonly Device[] }[]): PlanLink[] {
   const bridges = groups.flatMap(({ cards, devices }) => bridgesOf(cards, devices))
   const all = groups.flatMap(({ devices }) => devices)
-  const told = new Set(bridges.map(({ a, b }) => `${a} ${b}`))
-  const through =
-    all.length > mostToldDevices ? [] : pairsOf(all).filter(([a, b]) => !told.has(`${a.id} ${b.id}`))
-  const hosted = through.map(
-    ([a, b]): Link => ({
-      a: a.id,
-      b: b.id,
-      class:
-        a.numaNode !== undefined && b.numaNode !== undefined && a.numaNode !== b.numaNode ? 'sys' : 'phb',
-      label: 'PHB',
-    }),
-  )
-  const ids = new Set([...bridges, ...hosted].map(({ a, b }) => `${a} ${b}`))
-  const involved =
-    all.length > mostToldDevices
-      ? all.filter(({ id }) => bridges.some(({ a, b }) => a === id || b === id))
-      : all
-  return buildTopology(involved, [...bridges, ...hosted])
-    .links.filter(({ a, b }) => ids.has(`${a} ${b}`))
-    .flatMap(planLinkOf)
+  const bridged = new Set(bridges.map(({ a, b }) => `${a} ${b}`))
+  const through = pairsOf(all).filter(([a, b]) => !bridged.has(`${a.id} ${b.id}`))
+  const hosted = through.map(([a, b]): Link => {
+    const apart = a.numaNode !== undefined && b.numaNode !== undefined && a.numaNode !== b.numaNode
+    return { a: a.id, b: b.id, class: apart ? 'sys' : 'phb', label: apart ? 'SYS' : 'PHB' }
+  })
+  return buildTopology(all, [...bridges, ...hosted]).links.flatMap(planLinkOf)
 }
 
 /** A link as plans know it; one of unknown rate is left to the planner, which takes it by its class. */

@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { textWidth } from '../../core/index.ts'
+import { findFamous } from '../famous.ts'
 import { parseGpuList } from '../inventory/index.ts'
+import { planModel } from '../planner/index.ts'
 import { barParts, cellsOf } from './bar.ts'
 import { drawPlan } from './draw.ts'
 import { instanceOf, memoryOf, namedModel, partOf, planOf } from './testing.ts'
@@ -86,6 +88,35 @@ not used: Tesla P40
     const escapes = new RegExp(`${String.fromCharCode(27)}\\[\\d+m`, 'g')
     expect(colored.replace(escapes, '')).toBe(drawPlan(split, namedModel, pair))
   })
+
+  it('keeps within 80 columns for whatever the planner makes', () => {
+    const clusters = [
+      '8x4090',
+      '4090,3090,3060,p40',
+      '4090,cpu:128',
+      '8xH200,cpu:1024',
+      'm2 ultra:192',
+      '12x3090 / 4x7900xtx @10gbe',
+      '3060,cpu:64',
+    ]
+    for (const model of [
+      'llama3.1:8b',
+      'llama3.1:70b',
+      'gpt-oss:120b',
+      'deepseek-r1:671b',
+      'llama3.1:405b-bf16',
+    ]) {
+      for (const gpus of clusters) {
+        const inventory = parseGpuList(gpus)
+        const subject = findFamous(model) ?? namedModel
+        const result = planModel(subject, inventory, { defaultContextLength: 8192 })
+        if (!result.ok) continue
+        const lines = result.plans.flatMap((plan) => drawPlan(plan, subject, inventory).split('\n'))
+        expect(Math.max(...lines.map(textWidth))).toBeLessThanOrEqual(80)
+        expect(lines.join('')).not.toMatch(/NaN|undefined|Infinity/)
+      }
+    }
+  }, 30_000)
 
   it('keeps within the width, whatever names and sizes are', () => {
     const name = fc.oneof(

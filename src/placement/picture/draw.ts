@@ -2,7 +2,7 @@ import { fitText, headOf, textWidth } from '../../core/index.ts'
 import type { Inventory, Plan, PlanDevice, PlanInstance, PlanModel } from '../contract.ts'
 import { barParts, cellsOf, looks, painted } from './bar.ts'
 import { linkTexts } from './links.ts'
-import { instanceLikeness, oneLine, type Row, rowsOf, shortId, shortName } from './rows.ts'
+import { instanceLikeness, oneLine, type Row, rowsOf, shortId, shortName, unnumbered } from './rows.ts'
 
 export interface PictureOptions {
   /** Columns of the terminal; 80 by default, and at least 60. */
@@ -63,7 +63,11 @@ function groupsOf(plan: Plan, inventory: Inventory): Group[] {
     if (group) group.instances.push(instance)
     else groups.set(key, { instances: [instance], rows })
   }
-  return [...groups.values()]
+  return [...groups.values()].map(({ instances, rows }) => ({
+    instances,
+    // Of several copies each has devices of its own, which are listed beside their number.
+    rows: instances.length > 1 ? rows.map(unnumbered) : rows,
+  }))
 }
 
 function titleOf(
@@ -71,17 +75,24 @@ function titleOf(
   { name, fileType }: Pick<PlanModel, 'name' | 'fileType'>,
 ): string {
   const [first] = instances
-  const devices = new Set(instances.flatMap(({ parts }) => parts.map(({ deviceId }) => deviceId))).size
   const engine = first ? ` by ${first.engine}` : ''
-  const kind = fileType !== '' && !name.toLowerCase().includes(fileType.toLowerCase()) ? ` (${fileType})` : ''
-  return `${oneLine(name)}${oneLine(kind) ? ` ${oneLine(kind)}` : ''}: ${strategyText(strategy, instances.length, devices)}${engine}`
+  const told = name.toLowerCase().includes(fileType.toLowerCase()) ? '' : ` (${fileType})`
+  return `${oneLine(`${name}${told}`)}: ${strategyText(strategy, instances)}${engine}`
 }
 
-function strategyText(strategy: Plan['strategy'], instances: number, devices: number): string {
-  const over = `over ${devices} ${devices === 1 ? 'device' : 'devices'}`
-  if (strategy === 'single') return 'one device'
-  if (strategy === 'data') return `${instances} copies, ${over}`
-  return instances > 1 ? `${strategy}, ${instances} copies, ${over}` : `${strategy} ${over}`
+function strategyText(strategy: Plan['strategy'], instances: readonly PlanInstance[]): string {
+  const parts = instances.flatMap((instance) => instance.parts)
+  const devices = new Set(parts.filter(({ kind }) => kind === 'gpu').map(({ deviceId }) => deviceId)).size
+  if (devices === 0) return instances.length > 1 ? `${instances.length} copies on CPUs` : 'on the CPU'
+  const host = parts.some(({ kind }) => kind === 'cpu')
+    ? ' and the CPU'
+    : parts.some(({ hostExperts }) => hostExperts.length > 0)
+      ? ', experts in host memory'
+      : ''
+  if (strategy === 'single') return `one device${host}`
+  const over = `over ${devices} ${devices === 1 ? 'device' : 'devices'}${host}`
+  if (strategy === 'data') return `${instances.length} copies, ${over}`
+  return instances.length > 1 ? `${strategy}, ${instances.length} copies, ${over}` : `${strategy} ${over}`
 }
 
 function groupLines(group: Group, several: boolean, layout: Layout, inventory: Inventory): string[] {

@@ -3,6 +3,7 @@ import type { BarPart } from './bar.ts'
 
 /** One bar: a device, several alike ones, or a node's host memory. */
 export interface Row {
+  kind: 'gpu' | 'host'
   node: string
   label: string
   bytes: Readonly<Record<BarPart, number>>
@@ -36,6 +37,7 @@ function gpuRow(
   const draft = draftDeviceId === device.id ? ', draft' : ''
   return [
     {
+      kind: 'gpu',
       node: part.node,
       label: `${shortId(device)} ${shortName(device.name)}`,
       bytes: stretches(memory, device.usableBytes, device.totalBytes),
@@ -93,12 +95,13 @@ function hostRow(node: string, instance: PlanInstance, inventory: Inventory): Ro
   const holds = [...layers, ...expertText]
   return [
     {
+      kind: 'host',
       node,
       label: cpu.length > 0 ? 'CPU and host memory' : 'host memory',
       bytes: stretches(memory, total, total),
       usedBytes: memory.totalBytes,
       totalBytes: total,
-      holds: holds.length > 0 ? holds.join(', ') : 'input embedding',
+      holds: holds.length > 0 ? holds.join(', ') : memory.weightsBytes > 0 ? 'input embedding' : 'buffers',
       count: 1,
     },
   ]
@@ -129,6 +132,11 @@ function folded(rows: readonly Row[]): Row[] {
     else out.push(row)
   }
   return out.map((row) => (row.count > 1 ? { ...row, label: `${row.count} x ${nameOf(row)}` } : row))
+}
+
+/** The row without its device's id; those of hosts and of several devices have none. */
+export function unnumbered(row: Row): Row {
+  return row.kind === 'gpu' && row.count === 1 ? { ...row, label: nameOf(row) } : row
 }
 
 const nameOf = ({ label }: Row) => label.slice(label.indexOf(' ') + 1)

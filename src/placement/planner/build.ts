@@ -2,7 +2,7 @@ import type { MemoryParts, PlanDevice, PlanInstance, PlanPart, RunShape } from '
 import { between, layerSumsOf } from '../speed/index.ts'
 import type { Ends } from './assign.ts'
 import { embedsOnDevice, usableFor } from './engine-rules.ts'
-import { devicesOf, type Layout, type LayoutStage, tensorSizeOf } from './layout.ts'
+import { devicesOf, type Layout, type LayoutStage, tensorSizeOf, usesHost } from './layout.ts'
 import { cacheShare, type Load } from './rooms.ts'
 
 /** A stage with the layers that it was given. */
@@ -23,20 +23,28 @@ interface Filled {
  */
 export function buildInstance(load: Load, ends: Ends, run: RunShape): PlanInstance | undefined {
   const filled = fill(load, ends)
+  // With a stage left empty it is a smaller layout, which is tried by itself.
+  if (!load.layout.maySkip && filled.length < load.layout.stages.length) return undefined
+  if (
+    usesHost(load.layout) &&
+    !filled.some(({ stage, hostExperts }) => stage.kind === 'cpu' || hostExperts.length > 0)
+  ) {
+    return undefined
+  }
   const layout: Layout = { ...load.layout, stages: filled.map(({ stage }) => stage) }
   const exact = { ...load, layout }
   const parts = filled.flatMap((one, at) => partsOf(exact, one, at))
-  const onDevices = parts.filter(({ kind }) => kind === 'gpu')
+  const onDevices = parts.filter(({ kind, remote }) => kind === 'gpu' || remote)
   // The CPU alone is a layout of its own, where it may be.
-  if (onDevices.length === 0 && devicesOf(load.layout).length > 0) return undefined
+  if (onDevices.length === 0 && workersOf(load.layout) > 0) return undefined
   const draft = onDevices.find(({ memory }) => memory.draftBytes > 0)
   const instance: PlanInstance = {
     engine: layout.engine,
     node: layout.node.id,
     splitMode: splitModeOf(layout),
     tensorSize: tensorSizeOf(layout),
-    pipelineSize: Math.max(1, filled.filter(({ stage }) => stage.kind === 'gpu').length),
-    parts: [...onDevices, ...parts.filter(({ kind }) => kind === 'cpu')],
+    pipelineSize: Math.max(1, workersOf(layout)),
+    parts: [...onDevices, ...parts.filter(({ kind, remote }) => kind === 'cpu' && !remote)],
     host: hostParts(exact, parts),
     contextLength: run.contextLength,
     slots: run.slots,
@@ -71,7 +79,8 @@ function partsOf(load: Load, filled: Filled, at: number): PlanPart[] {
   if (stage.kind === 'cpu') {
     const memory = memoryOf(load, filled, undefined, 0)
     const node = stage.node.id
-    return [{ ...common, deviceId: node, node, kind: 'cpu', share: 1, memory, remote: false }]
+    const remote = node !== layout.node.id
+    return [{ ...common, deviceId: node, node, kind: 'cpu', share: 1, memory, remote }]
   }
   return stage.devices.map((device, place) => ({
     ...common,
@@ -132,9 +141,14 @@ function summed(parts: Omit<MemoryParts, 'totalBytes'>): MemoryParts {
   return { weightsBytes, kvCacheBytes, computeBytes, overheadBytes, projectorBytes, draftBytes, totalBytes }
 }
 
-function splitModeOf({ kind, stages }: Layout): PlanInstance['splitMode'] {
-  if (tensorSizeOf({ stages }) > 1) return 'tensor'
-  return kind === 'pipeline' && devicesOf({ stages }).length > 1 ? 'layer' : 'none'
+function splitModeOf(layout: Layout): PlanInstance['splitMode'] {
+  if (tensorSizeOf(layout) > 1) return 'tensor'
+  return layout.kind === 'pipeline' && workersOf(layout) > 1 ? 'layer' : 'none'
+}
+
+/** Stages without the CPU beside the process. */
+function workersOf({ stages, node }: Layout): number {
+  return stages.filter((stage) => stage.kind === 'gpu' || stage.node.id !== node.id).length
 }
 
 /** Whether devices and nodes hold what lies on them. */

@@ -2,7 +2,7 @@ import type { Plan, Strategy } from '../contract.ts'
 import { speedOf } from '../speed/index.ts'
 import { type Candidate, lengthen, type Search } from './fit-layout.ts'
 import { devicesOf } from './layout.ts'
-import { sizeOf, usedStages } from './rank.ts'
+import { usedStages } from './rank.ts'
 import { reasonsOf } from './reasons.ts'
 import { replicate } from './replicas.ts'
 
@@ -31,8 +31,4 @@ function strategyOf({ layout, instance }: Candidate, count: number, asked: Strat
   if (asked === 'data') return 'data'
   if (instance.tensorSize > 1) return instance.pipelineSize > 1 ? 'hybrid' : 'tensor'
   return instance.pipelineSize > 1 ? 'pipeline' : 'single'
-}
-
-export function isWhole(candidate: Candidate): boolean {
-  return sizeOf(candidate).host === 0
 }

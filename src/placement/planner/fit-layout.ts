@@ -2,7 +2,7 @@ import type { ModelCosts, PlanInstance, PlanModel, PlanSpeed, PlanWishes, RunSha
 import { speedOf } from '../speed/index.ts'
 import { divideEvenly, divideFastest, type StageRoom } from './assign.ts'
 import { buildInstance } from './build.ts'
-import { devicesOf, type Layout, tensorSizeOf } from './layout.ts'
+import { devicesOf, hasHostStage, type Layout, tensorSizeOf, usesHost } from './layout.ts'
 import { type Load, roomsOf } from './rooms.ts'
 import { contextStep, type Runs } from './runs.ts'
 import type { World } from './survey.ts'
@@ -28,23 +28,35 @@ export interface Candidate {
 
 /** A division that is a little slower but leaves all devices room is the better one. */
 const worthUneven = 1.02
-/** A longer context or more slots are worth so much of the speed where layers or experts lie in host memory. */
+/** More slots and a longer context, which push layers to slower places, are worth so much of the speed. */
 const worthRoom = 0.95
 
-/** The layout under the best run that it holds; undefined where it holds none. */
+/**
+ * The layout under the best run that it holds; undefined where it holds none. A draft model was asked for: it comes
+ * before more slots or a longer context, and is left out where no run has room for it.
+ */
 export function fitLayout(search: Search, layout: Layout): Candidate | undefined {
+  const drafts = search.model.draft && devicesOf(layout).length > 0
+  return (drafts ? fitLevels(search, layout, true) : undefined) ?? fitLevels(search, layout, false)
+}
+
+function fitLevels(search: Search, layout: Layout, draft: boolean): Candidate | undefined {
   const levels = search.runs.levels
   const last = levels.length - 1
-  const least = fitAt(search, layout, last)
+  const fitAt = (level: number): Candidate | undefined => {
+    const run = levels[level]
+    return run && fitRun(search, layout, { run, level, draft })
+  }
+  const least = fitAt(last)
   if (!least) return undefined
   const good = (candidate: Candidate) =>
-    !usesHost(layout) || candidate.speed.decodeTokensPerS >= worthRoom * least.speed.decodeTokensPerS
+    candidate.speed.decodeTokensPerS >= worthRoom * least.speed.decodeTokensPerS
   // Levels take less memory one after the other: the first that fits is found by bisection.
   let found = least
   let [low, high] = [-1, last]
   while (high - low > 1) {
     const middle = (low + high) >> 1
-    const candidate = fitAt(search, layout, middle)
+    const candidate = fitAt(middle)
     if (candidate && good(candidate)) {
       found = candidate
       high = middle
@@ -53,27 +65,20 @@ export function fitLayout(search: Search, layout: Layout): Candidate | undefined
   return found
 }
 
-function usesHost(layout: Layout): boolean {
-  return layout.hostExperts || hasHostStage(layout)
-}
-
-function hasHostStage({ stages }: Layout): boolean {
-  return stages.some(({ kind }) => kind === 'cpu')
-}
-
 /** The longest context, in steps of llama.cpp's padding, that a chosen layout holds. */
 export function lengthen(search: Search, candidate: Candidate): Candidate {
   const above = search.runs.levels[candidate.level - 1]
   const { run } = candidate
   if (!above || above.slots !== run.slots || usesHost(candidate.layout)) return candidate
+  const draft = candidate.instance.draftDeviceId !== undefined
   let best = candidate
   let low = 0
   let high = Math.ceil((above.contextLength - run.contextLength) / contextStep)
   while (high - low > 1) {
     const middle = (low + high) >> 1
     const longer = { ...run, contextLength: run.contextLength + middle * contextStep }
-    const fitted = fitRun(search, candidate.layout, longer, candidate.level)
-    if (fitted) {
+    const fitted = fitRun(search, candidate.layout, { run: longer, level: candidate.level, draft })
+    if (fitted && fitted.speed.decodeTokensPerS >= worthRoom * candidate.speed.decodeTokensPerS) {
       best = fitted
       low = middle
     } else high = middle
@@ -81,32 +86,26 @@ export function lengthen(search: Search, candidate: Candidate): Candidate {
   return best
 }
 
-function fitAt(search: Search, layout: Layout, level: number): Candidate | undefined {
-  const run = search.runs.levels[level]
-  return run && fitRun(search, layout, run, level)
+/** A run to try, and its place among the levels. */
+interface Trial {
+  run: RunShape
+  level: number
+  draft: boolean
 }
 
-/** The layout under one run, with the draft model if there is room for it. */
-export function fitRun(
-  search: Search,
-  layout: Layout,
-  wanted: RunShape,
-  level: number,
-): Candidate | undefined {
+/** The layout under one run. */
+export function fitRun(search: Search, layout: Layout, trial: Trial): Candidate | undefined {
   const { model, runs, world, wishes } = search
-  const run = tensorSizeOf(layout) > 1 ? { ...wanted, flashAttention: 'on' as const } : wanted
+  const { level, draft } = trial
+  const run = tensorSizeOf(layout) > 1 ? { ...trial.run, flashAttention: 'on' as const } : trial.run
   const costs = runs.costs(run)
-  const hasDevice = devicesOf(layout).length > 0
-  for (const draft of model.draft && hasDevice ? [true, false] : [false]) {
-    // Where whole layers lie on the CPU as well, the devices keep no experts at all: they hold more layers so.
-    const hostExperts = layout.hostExperts && hasHostStage(layout) ? costs.layers.length : 0
-    const load: Load = { model, costs, fabric: world.fabric, layout, hostExperts, draft }
-    const fewest = layout.hostExperts && !hasHostStage(layout)
-    const built = fewest ? fewestHostExperts(load, run, wishes) : divide(load, run, wishes)
-    const best = fastest(search, costs, built)
-    if (best) return { layout, run, level, costs, ...best }
-  }
-  return undefined
+  // Where whole layers lie on the CPU as well, the devices keep no experts at all: they hold more layers so.
+  const hostExperts = layout.hostExperts && hasHostStage(layout) ? costs.layers.length : 0
+  const load: Load = { model, costs, fabric: world.fabric, layout, hostExperts, draft }
+  const fewest = layout.hostExperts && !hasHostStage(layout)
+  const built = fewest ? fewestHostExperts(load, run, wishes) : divide(load, run, wishes)
+  const best = fastest(search, costs, built)
+  return best && { layout, run, level, costs, ...best }
 }
 
 interface Divided {

@@ -1,6 +1,6 @@
 import type { PlanInstance, PlanWishes, Rejected } from '../contract.ts'
 import type { Candidate } from './fit-layout.ts'
-import { devicesOf, type Layout, type LayoutKind } from './layout.ts'
+import { devicesOf, hasHostStage, type Layout, type LayoutKind } from './layout.ts'
 import { listDevices } from './texts.ts'
 
 /** What a search came upon: layouts that hold the model, and why others were not even tried or do not. */
@@ -54,10 +54,11 @@ export function sizesMatch({ tensorSize, pipelineSize }: PlanInstance, wishes: P
 /** `tensor over 4 x RTX 3090`, `experts in host memory, rest on RTX 4090`. */
 export function describeLayout(layout: Layout): string {
   const devices = devicesOf(layout)
-  if (devices.length === 0) return `the CPU of ${layout.node.id}`
+  const hosts = layout.stages.filter(({ kind }) => kind === 'cpu').length
+  if (devices.length === 0) return hosts > 1 ? `the CPUs of ${hosts} nodes` : `the CPU of ${layout.node.id}`
   const nodes = new Set(devices.map(({ node }) => node))
   const where = `${listDevices(devices)}${nodes.size > 1 ? ` of ${nodes.size} nodes` : ''}`
-  const host = layout.stages.some(({ kind }) => kind === 'cpu')
+  const host = hasHostStage(layout)
   const away = [layout.hostExperts ? 'experts in host memory' : '', host ? 'layers on the CPU' : '']
     .filter((text) => text !== '')
     .join(' and ')

@@ -34,7 +34,7 @@ function cpuOnly({ node }: NodeView, engine: EngineName): Layout {
   return { kind: 'single', engine, node, stages, hostExperts: false, maySkip: false }
 }
 
-/** One device of each kind, all of each kind and of each vendor, and all. */
+/** One device of each kind, all of each kind and of each vendor; and kinds together, the fastest or largest first. */
 function deviceSets(search: Search, engine: EngineName, devices: readonly PlanDevice[]): PlanDevice[][] {
   const { wishes, world } = search
   const kinds = allowedKinds(wishes)
@@ -47,6 +47,8 @@ function deviceSets(search: Search, engine: EngineName, devices: readonly PlanDe
     ...alike,
     ...vendors.map((vendor) => cards.filter((device) => device.vendor === vendor)),
     cards,
+    ...beginnings(alike, (a, b) => b.memoryBytesPerS - a.memoryBytesPerS || b.usableBytes - a.usableBytes),
+    ...beginnings(alike, (a, b) => b.usableBytes - a.usableBytes || b.memoryBytesPerS - a.memoryBytesPerS),
   ]
   const unique = new Map<string, PlanDevice[]>()
   for (const set of sets) {
@@ -59,6 +61,18 @@ function deviceSets(search: Search, engine: EngineName, devices: readonly PlanDe
     unique.set(ordered.map(({ id }) => id).join('\n'), ordered)
   }
   return [...unique.values()]
+}
+
+/** With more kinds of devices in a node their combinations are not looked at. */
+const mostKinds = 4
+
+function beginnings(
+  kinds: readonly PlanDevice[][],
+  order: (a: PlanDevice, b: PlanDevice) => number,
+): PlanDevice[][] {
+  if (kinds.length > mostKinds) return []
+  const sorted = [...kinds].sort(([a], [b]) => (a && b ? order(a, b) : 0))
+  return sorted.map((_, at) => sorted.slice(0, at + 1).flat())
 }
 
 function fastest(devices: readonly PlanDevice[], most: number): PlanDevice[] {

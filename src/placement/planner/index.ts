@@ -1,4 +1,3 @@
-export { type FamousName, famousModel, famousNames } from './famous-models.ts'
 export { planModel } from './plan.ts'
 export type { CostsOf } from './runs.ts'
 export { type PlanRequest, planAll } from './together.ts'

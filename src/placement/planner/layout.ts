@@ -1,7 +1,7 @@
 import type { EngineName } from '../../engines/index.ts'
 import type { PlanDevice, PlanNode } from '../contract.ts'
 
-/** Devices that hold the same layers (several: as tensors), or the host's CPU. */
+/** Devices that hold the same layers (several: as tensors), or a node's CPU. */
 export type LayoutStage =
   | { kind: 'gpu'; node: PlanNode; devices: readonly [PlanDevice, ...PlanDevice[]] }
   | { kind: 'cpu'; node: PlanNode }
@@ -37,4 +37,14 @@ export function tensorSizeOf(layout: Pick<Layout, 'stages'>): number {
     (most, stage) => Math.max(most, stage.kind === 'gpu' ? stage.devices.length : 1),
     1,
   )
+}
+
+/** Something lies in host memory: layers, or experts. */
+export function usesHost(layout: Layout): boolean {
+  return layout.hostExperts || hasHostStage(layout)
+}
+
+/** The CPU beside the process computes; that of another node is a worker like others. */
+export function hasHostStage({ stages, node }: Pick<Layout, 'stages' | 'node'>): boolean {
+  return stages.some((stage) => stage.kind === 'cpu' && stage.node.id === node.id)
 }

@@ -194,7 +194,7 @@ function planOf(model: PlanModel, inventory: Inventory, wishes: PlanWishes): Pla
   return result.ok ? result.plans[0] : undefined
 }
 
-const runs = { numRuns: 150 }
+const runs = { numRuns: 100 }
 
 describe('whatever the machines and wishes', () => {
   it('every layer is on one stage, in order, and no device or node holds more than it may', () => {
@@ -222,7 +222,7 @@ describe('whatever the machines and wishes', () => {
         }
         expect(planModel(model, mixed, wishes)).toEqual(planModel(model, inventory, wishes))
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     )
   })
 
@@ -242,23 +242,30 @@ describe('whatever the machines and wishes', () => {
         expect(banned?.instances.length ?? 0).toBeLessThanOrEqual(2)
         expect(banned?.speed.watts ?? 0).toBeLessThanOrEqual(wishes.maxWatts ?? Number.POSITIVE_INFINITY)
       }),
-      { numRuns: 100 },
+      { numRuns: 60 },
     )
   })
 
   it('one device more makes no plan slower than the fewer devices are worth', () => {
     fc.assert(
-      fc.property(models, clusters, fc.nat(), (model, inventory, pick) => {
+      fc.property(models, clusters, fc.nat(), fc.boolean(), (any, inventory, pick, open) => {
+        // Where a draft model finds room depends on the order of the devices, which one more may change.
+        const { draft: _, ...model } = any
         const extra = inventory.devices[pick % Math.max(1, inventory.devices.length)]
         if (!extra) return
         const fewer = { ...inventory, devices: inventory.devices.filter((device) => device !== extra) }
-        const before = planOf(model, fewer, { contextLength: 4096, slots: 1 })
-        const after = planOf(model, inventory, { contextLength: 4096, slots: 1 })
-        // Fewer devices are preferred within 5 %, and an even division within 2 %.
+        // With its first device a node lends that, and no longer its CPU.
+        if (inventory.nodes.length > 1 && !fewer.devices.some(({ node }) => node === extra.node)) return
+        const wishes = open ? {} : { contextLength: 4096, slots: 1 }
+        const before = planOf(model, fewer, wishes)
+        const after = planOf(model, inventory, wishes)
+        // Fewer devices are preferred within 5 %, an even division within 2 %, and where the context is open, a longer
+        // one beside layers in host memory within 5 %.
+        const worth = open ? 0.88 : 0.93
         if (before)
-          expect(after?.speed.decodeTokensPerS).toBeGreaterThan(before.speed.decodeTokensPerS * 0.93)
+          expect(after?.speed.decodeTokensPerS).toBeGreaterThan(before.speed.decodeTokensPerS * worth)
       }),
-      { numRuns: 300 },
+      { numRuns: 120 },
     )
   })
 

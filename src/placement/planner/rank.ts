@@ -22,7 +22,11 @@ interface Size {
 export function sizeOf({ instance }: Candidate): Size {
   const nodes = new Set(instance.parts.map(({ node }) => node)).size
   const onHost = instance.parts.some(({ kind, hostExperts }) => kind === 'cpu' || hostExperts.length > 0)
-  return { nodes, devices: instance.parts.filter(({ kind }) => kind === 'gpu').length, host: onHost ? 1 : 0 }
+  return {
+    nodes,
+    devices: instance.parts.filter(({ kind, remote }) => kind === 'gpu' || remote).length,
+    host: onHost ? 1 : 0,
+  }
 }
 
 /** What a candidate is worth to the wishes: the more the better. */

@@ -24,7 +24,12 @@ function whereReason(search: Search, first: Candidate): string {
   const devices = devicesOf(layout)
   const total = instance.parts.reduce((sum, { memory }) => sum + memory.totalBytes, 0)
   const need = `${model.name} takes ${gibibytes(total)} with ${countOf(instance.slots, 'slot')} of ${instance.contextLength} tokens`
-  if (devices.length === 0) return `${need}: no device holds it, the CPU of ${layout.node.id} does.`
+  const hosts = layout.stages.length
+  if (devices.length === 0) {
+    return hosts > 1
+      ? `${need}: no device and no node alone holds it, the CPUs of ${hosts} nodes do.`
+      : `${need}: no device holds it, the CPU of ${layout.node.id} does.`
+  }
   const names = listDevices(devices)
   if (devices.length === 1 && sizeOf(first).host === 0)
     return `${need}: ${names} holds it alone, so it is not divided.`
@@ -39,7 +44,7 @@ function whereReason(search: Search, first: Candidate): string {
 
 function divisionReasons({ world }: Search, { layout, instance }: Candidate): string[] {
   const devices = devicesOf(layout)
-  if (devices.length < 2) return []
+  if (layout.stages.length < 2 && devices.length < 2) return []
   const reasons: string[] = []
   if (instance.tensorSize > 1) {
     const stage = layout.stages.find((one) => one.kind === 'gpu' && one.devices.length > 1)
@@ -51,7 +56,9 @@ function divisionReasons({ world }: Search, { layout, instance }: Candidate): st
   }
   if (instance.pipelineSize > 1) {
     const stages = new Map(
-      instance.parts.filter(({ kind }) => kind === 'gpu').map(({ stage, layers }) => [stage, layers]),
+      instance.parts
+        .filter(({ kind, remote }) => kind === 'gpu' || remote)
+        .map(({ stage, layers }) => [stage, layers]),
     )
     const counts = [...stages.values()].map(([from, to]) => to - from).join(' + ')
     reasons.push(
@@ -81,7 +88,7 @@ function hostReasons({ instance }: Candidate): string[] {
       `The experts of ${countOf(away, 'layer')} lie in host memory (${gibibytes(instance.host.weightsBytes)}): a token reads few of them, attention stays on the device.`,
     )
   }
-  const cpu = instance.parts.find(({ kind }) => kind === 'cpu')
+  const cpu = instance.parts.find(({ kind, remote }) => kind === 'cpu' && !remote)
   if (cpu && instance.parts.length > 1) {
     reasons.push(
       `${countOf(cpu.layers[1] - cpu.layers[0], 'layer')} lie on the CPU (${gibibytes(cpu.memory.totalBytes)}): the devices hold no more.`,

@@ -110,9 +110,13 @@ function fitReplica(
   )
   if (!engine) return undefined
   const layout = singleLayout(engine, view, device)
+  const drafts = first.instance.draftDeviceId !== undefined
   const fewest = search.wishes.slots ?? 1
   for (let slots = first.run.slots; slots >= fewest; slots--) {
-    const fitted = fitRun(search, layout, { ...first.run, slots }, first.level)
+    const trial = { run: { ...first.run, slots }, level: first.level }
+    const fitted =
+      (drafts && fitRun(search, layout, { ...trial, draft: true })) ||
+      fitRun(search, layout, { ...trial, draft: false })
     if (fitted) return fastEnough(first, fitted) ? fitted : undefined
   }
   return undefined

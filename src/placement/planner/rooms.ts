@@ -1,4 +1,4 @@
-import type { ModelCosts, PlanDevice, PlanModel } from '../contract.ts'
+import type { ModelCosts, PlanDevice, PlanModel, PlanNode } from '../contract.ts'
 import {
   allReduceS,
   between,
@@ -49,7 +49,7 @@ export function roomsOf(load: Load): StageRoom[] {
   return layout.stages.map((stage) => {
     const entryS = before ? entryOf(fabric, before, stage, handedBytes) : 0
     before = stage
-    if (stage.kind === 'cpu') return { ...hostRoom(load, sums), entryS }
+    if (stage.kind === 'cpu') return { ...hostRoom(load, sums, stage.node), entryS }
     // The projector lies with the first layers, the draft model with the head.
     const extraBytes =
       (stage === gpus[0] ? costs.projectorBytes : 0) +
@@ -117,9 +117,8 @@ export function hostBytes({ model, costs, hostExperts }: Load): number {
   return own + between(layerSumsOf(costs).expertBytes, 0, hostExperts)
 }
 
-function hostRoom(load: Load, sums: LayerSums): Omit<StageRoom, 'entryS'> {
+function hostRoom(load: Load, sums: LayerSums, node: PlanNode): Omit<StageRoom, 'entryS'> {
   const { layout, costs } = load
-  const { node } = layout
   const shared = devicesOf(layout).filter((device) => device.unifiedMemory && device.node === node.id)
   const taken = shared.reduce((sum, device) => sum + device.usableBytes, 0)
   const role = (output: boolean) => ({
@@ -129,12 +128,9 @@ function hostRoom(load: Load, sums: LayerSums): Omit<StageRoom, 'entryS'> {
     tensorSize: 1,
     devices: devicesOf(layout).length + 1,
   })
+  const own = node.id === layout.node.id ? hostBytes(load) : 0
   const room = (output: boolean) =>
-    node.usableBytes -
-    taken -
-    hostBytes(load) -
-    costs.computeBytes(role(output)) -
-    costs.overheadBytes(role(output))
+    node.usableBytes - taken - own - costs.computeBytes(role(output)) - costs.overheadBytes(role(output))
   const bytes = itemSums(
     costs,
     (layer) => {

@@ -16,6 +16,8 @@ const slotsForThroughput = [64, 32, 16, 8, 4, 3, 2, 1]
 
 /** An automatic context is not cut below this, or below the trained one where that is shorter. */
 const shortestAutomaticContext = 4096
+/** What a stream needs as a rule: a conversation, not a book. */
+const usualStreamContext = 8192
 /** Of a model that does not say what it was trained for. */
 const unknownContext = 4096
 const shortestContext = 4
@@ -51,9 +53,37 @@ function levelsOf(model: PlanModel, wishes: PlanWishes): RunShape[] {
     batchSize: wishes.batchSize ?? (model.embedding ? embeddingBatchSize : usualBatchSize),
     flashAttention: wishes.flashAttention ?? 'auto',
   })
-  const [longest = unknownContext, ...shorter] = contexts
+  const order =
+    wishes.objective === 'throughput' ? streamsFirst(contexts, slots) : contextFirst(contexts, slots)
+  return order.map(([context, count]) => run(context, count))
+}
+
+type Level = readonly [contextLength: number, slots: number]
+
+/** A short context hurts every long request, fewer slots only make requests wait for each other. */
+function contextFirst(
+  [longest = unknownContext, ...shorter]: readonly number[],
+  slots: readonly number[],
+): Level[] {
   const fewest = slots.at(-1) ?? 1
-  return [...slots.map((count) => run(longest, count)), ...shorter.map((context) => run(context, fewest))]
+  return [
+    ...slots.map((count): Level => [longest, count]),
+    ...shorter.map((context): Level => [context, fewest]),
+  ]
+}
+
+/** Where all streams count, they come before a context longer than most requests need. */
+function streamsFirst(contexts: readonly number[], slots: readonly number[]): Level[] {
+  const [most = 1, ...fewer] = slots
+  const usual = contexts.filter((context) => context >= usualStreamContext)
+  const long = usual.length > 0 ? usual : contexts.slice(0, 1)
+  const short = contexts.slice(long.length)
+  const least = long.at(-1) ?? unknownContext
+  return [
+    ...long.map((context): Level => [context, most]),
+    ...fewer.map((count): Level => [least, count]),
+    ...short.map((context): Level => [context, slots.at(-1) ?? 1]),
+  ]
 }
 
 /** The longest first; between two of them the last step is sought when the layout is known. */

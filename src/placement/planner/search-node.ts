@@ -12,8 +12,8 @@ import type { NodeView } from './survey.ts'
 import { tensorObstacle } from './tensor-rules.ts'
 import { gibibytes, listDevices } from './texts.ts'
 
-/** Of many groups that could hold the model these are worked out: the ones with most memory rate, and the smallest. */
-const mostGroupsTried = 40
+/** Of many groups that could hold the model so many are worked out: the likely fastest ones, and the smallest. */
+const mostGroupsTried = 20
 
 /** All that a node alone can do for the model: one device, several, and its CPU. */
 export function searchNode(search: Search, view: NodeView): Found {
@@ -76,6 +76,7 @@ function groups(
     return
   const least = leastBytes(search)
   const all = groupsOf(devices, world.fabric, ability.mostDevices)
+    .filter((group) => group.every(({ backend }) => backend !== 'cpu'))
     .filter((group) => wishes.crossVendor !== false || oneVendor(group))
     .filter((group) => ability.mixedBackends || new Set(group.map(({ backend }) => backend)).size === 1)
     .filter((group) => withinWatts(search, group))
@@ -87,25 +88,35 @@ function groups(
       reason: all.length > 0 ? tooSmall(search, engine, devices) : 'devices that do not go together',
     })
   }
-  for (const group of likeliest(large)) {
+  for (const group of likeliest(search, engine, large)) {
     if (kinds.has('tensor')) tensor(search, view, engine, group, found)
     if (kinds.has('pipeline')) pipeline(search, view, engine, group, found)
     if (kinds.has('hybrid') && ability.both) both(search, view, engine, group, found)
   }
 }
 
-/** The smallest groups first, and of one size those that read fastest. */
-function likeliest(all: readonly PlanDevice[][]): PlanDevice[][] {
-  if (all.length <= mostGroupsTried) return [...all]
-  const rates = new Map(
-    all.map((group) => [group, sum(group, (device) => device.memoryBytesPerS) / group.length]),
-  )
-  const fastest = [...all].sort((a, b) => (rates.get(b) ?? 0) - (rates.get(a) ?? 0))
+/** The smallest groups, and those that would read the model in the shortest time, their fastest devices filled first. */
+function likeliest(
+  search: Search,
+  engine: EngineName,
+  all: readonly PlanDevice[][],
+): readonly PlanDevice[][] {
+  if (all.length <= mostGroupsTried) return all
+  const needed = leastBytes(search)
+  const seconds = new Map(all.map((group) => [group, readingS(engine, group, needed)]))
+  const fastest = [...all].sort((a, b) => (seconds.get(a) ?? 0) - (seconds.get(b) ?? 0))
   return [...new Set([...all.slice(0, mostGroupsTried / 2), ...fastest.slice(0, mostGroupsTried / 2)])]
 }
 
-function sum(devices: readonly PlanDevice[], of: (device: PlanDevice) => number): number {
-  return devices.reduce((total, device) => total + of(device), 0)
+function readingS(engine: EngineName, group: readonly PlanDevice[], neededBytes: number): number {
+  let left = neededBytes
+  let seconds = 0
+  for (const device of [...group].sort((a, b) => b.memoryBytesPerS - a.memoryBytesPerS)) {
+    const bytes = Math.min(left, usableFor(engine, device))
+    seconds += bytes / device.memoryBytesPerS
+    left -= bytes
+  }
+  return seconds
 }
 
 function tensor(

@@ -1,10 +1,10 @@
 import type { PlanDevice } from '../contract.ts'
 import { handOverS } from '../speed/index.ts'
-import { abilitiesOf, enginesOf, mostLlamaDevices, runsOn } from './engine-rules.ts'
+import { abilitiesOf, enginesOf, runsOn } from './engine-rules.ts'
 import type { Search } from './fit-layout.ts'
 import { allowedKinds, describeLayout, type Found } from './found.ts'
 import { chain } from './groups.ts'
-import { gpuStage, type Layout, type LayoutStage } from './layout.ts'
+import { devicesOf, gpuStage, type Layout, type LayoutStage } from './layout.ts'
 import { leastBytes, oneVendor, tooSmall, usableBytes, withinWatts } from './limits.ts'
 import { searchEqualNodes } from './search-equal-nodes.ts'
 import { add } from './search-node.ts'
@@ -20,7 +20,7 @@ const usualBytes = 65_536
 /** Groups that hold the model, after which larger ones are not tried but for all workers together. */
 const enoughGroups = 2
 
-/** A node with those of its devices that may be joined with others. */
+/** A node with those of its devices that may be joined with others; none where only its CPU may. */
 interface Share {
   view: NodeView
   devices: readonly PlanDevice[]
@@ -40,10 +40,16 @@ export function searchNodes(
   const kinds = allowedKinds(search.wishes)
   const shares = views
     .map((view) => ({ view, devices: joinable(view) }))
-    .filter(({ devices }) => devices.length > 0)
+    .filter(({ view, devices }) => devices.length > 0 || cpuJoins(search, view))
   if (kinds.has('pipeline')) searchWorkers(search, shares, views, found)
-  if (kinds.has('hybrid') || kinds.has('pipeline')) searchEqualNodes(search, shares, found)
+  const equipped = shares.filter(({ devices }) => devices.length > 0)
+  if (kinds.has('hybrid') || kinds.has('pipeline')) searchEqualNodes(search, equipped, found)
   return found
+}
+
+/** A node without devices may lend its CPU; what that draws nobody knows. */
+function cpuJoins({ wishes }: Search, { cpuOnly, hostAllowed }: NodeView): boolean {
+  return cpuOnly && hostAllowed && wishes.cpuOffload !== false && wishes.maxWatts === undefined
 }
 
 function searchWorkers(
@@ -54,11 +60,12 @@ function searchWorkers(
 ): void {
   const byNode = new Map(shares.map((share) => [share.view.node.id, share]))
   const workers = shares.filter(({ view }) => view.node.rpc)
-  const mains = views
+  const able = views
     .filter((view) => enginesOf(search.model, view.node, search.wishes).includes('llama.cpp'))
     .map((view) => byNode.get(view.node.id) ?? { view, devices: [] })
-    .filter(({ devices }) => devices.length > 0)
-    .sort(bySize)
+  const equipped = able.filter(({ devices }) => devices.length > 0)
+  // One without devices only passes on what its workers compute.
+  const mains = (equipped.length > 0 ? equipped : able).sort(bySize)
   const alike = new Map<string, number>()
   const tried = new Set<string>()
   for (const main of mains) {
@@ -75,10 +82,12 @@ function searchWorkers(
 }
 
 const usable = ({ devices }: Share) => devices.reduce((sum, device) => sum + device.usableBytes, 0)
+const hostUsable = ({ view }: Share) => view.node.usableBytes
 const bandwidth = ({ devices }: Share) => devices.reduce((sum, device) => sum + device.memoryBytesPerS, 0)
 
 function bySize(a: Share, b: Share): number {
-  return usable(b) - usable(a) || bandwidth(b) - bandwidth(a) || (a.view.node.id < b.view.node.id ? -1 : 1)
+  const byDevices = usable(b) - usable(a) || bandwidth(b) - bandwidth(a)
+  return byDevices || hostUsable(b) - hostUsable(a) || (a.view.node.id < b.view.node.id ? -1 : 1)
 }
 
 /** By the way to the main node, then by size. */
@@ -94,39 +103,52 @@ function nearest({ world }: Search, main: Share, workers: readonly Share[]): Sha
 }
 
 function aroundMain(search: Search, main: Share, others: readonly Share[], found: Found): void {
+  const equipped = others.filter(({ devices }) => devices.length > 0)
+  if (equipped.length > 0 && onDevices(search, main, equipped, found)) return
+  const { cpuOffload } = search.wishes
+  if (cpuOffload === false || !main.view.hostAllowed) return
+  // Layers on CPUs make up for memory that the devices lack: first on the main node's, then on those of nodes without any.
+  const tries = others.length > equipped.length ? [equipped, others] : [equipped]
+  for (const workers of tries) {
+    if (workers.length > 0 && add(search, found, layoutOf(search, main, workers, true))) return
+  }
+}
+
+/** Devices of the main node and of more and more others. */
+function onDevices(search: Search, main: Share, others: readonly Share[], found: Found): boolean {
   const { model, wishes } = search
   const least = leastBytes(search)
   let holding = 0
   for (let count = 1; count <= others.length; count++) {
     if (holding >= enoughGroups && count < others.length) continue
     const layout = layoutOf(search, main, others.slice(0, count), false)
-    const devices = layout.stages.flatMap((stage) => (stage.kind === 'gpu' ? stage.devices : []))
+    const devices = devicesOf(layout)
     if (!devices.every((device) => runsOn('llama.cpp', device, model))) continue
     if (wishes.crossVendor === false && !oneVendor(devices)) continue
     if (!withinWatts(search, devices)) continue
     if (usableBytes('llama.cpp', devices) >= least && add(search, found, layout)) holding++
     else if (count === others.length && holding === 0) {
       found.rejected.push({ what: describeLayout(layout), reason: tooSmall(search, 'llama.cpp', devices) })
-      if (wishes.cpuOffload !== false && main.view.hostAllowed) {
-        add(search, found, layoutOf(search, main, others, true))
-      }
     }
   }
+  return holding > 0
 }
 
-/** RPC workers come first in llama.cpp's order of devices; the CPU's layers before all. */
+/** RPC workers come first in llama.cpp's order of devices; the layers of the main node's CPU before all. */
 function layoutOf({ world }: Search, main: Share, workers: readonly Share[], host: boolean): Layout {
   const { node } = main.view
   const { mostDevices } = abilitiesOf('llama.cpp')
-  const own = chain(main.devices, world.fabric)
+  const own = chain(main.devices, world.fabric).slice(0, mostDevices - (host ? 1 : 0))
   const room = Math.max(0, mostDevices - own.length - (host ? 1 : 0))
-  const remote = workers
-    .flatMap(({ view, devices }) => chain(devices, world.fabric).map((device) => ({ view, device })))
-    .slice(0, room)
+  const remote = workers.flatMap(({ view, devices }): LayoutStage[] =>
+    devices.length === 0
+      ? [{ kind: 'cpu', node: view.node }]
+      : chain(devices, world.fabric).map((device) => gpuStage(view.node, [device])),
+  )
   const stages: LayoutStage[] = [
     ...(host ? [{ kind: 'cpu' as const, node }] : []),
-    ...remote.map(({ view, device }) => gpuStage(view.node, [device])),
-    ...own.slice(0, mostLlamaDevices - (host ? 1 : 0)).map((device) => gpuStage(node, [device])),
+    ...remote.slice(0, room),
+    ...own.map((device) => gpuStage(node, [device])),
   ]
   return { kind: 'pipeline', engine: 'llama.cpp', node, stages, hostExperts: false, maySkip: true }
 }

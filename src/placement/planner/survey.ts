@@ -8,6 +8,8 @@ export interface NodeView {
   devices: readonly PlanDevice[]
   /** The CPU may compute: it is not excluded by pins. */
   hostAllowed: boolean
+  /** It has no devices at all: its RPC worker would be its CPU. */
+  cpuOnly: boolean
   /** The same for nodes that differ in names only, so that one of them is searched for all. */
   signature: string
 }
@@ -36,7 +38,7 @@ export function survey(inventory: Inventory, wishes: PlanWishes): World {
   const devices = inventory.devices
     .filter((device) => kept.has(device.node))
     .filter((device) => !matches(device, avoid) && (pins === undefined || matches(device, pins)))
-    .map((device) => ({ ...device, usableBytes: Math.max(0, device.usableBytes - reserveBytes) }))
+    .map((device) => ({ ...device, usableBytes: rounded(Math.max(0, device.usableBytes - reserveBytes)) }))
     .sort(byId)
   const allowed: Inventory = { nodes, devices, links: inventory.links }
   const fabric = fabricOf(allowed)
@@ -45,9 +47,20 @@ export function survey(inventory: Inventory, wishes: PlanWishes): World {
   const views = nodes.map((node) => {
     const own = devices.filter((device) => device.node === node.id)
     const pinned = pins === undefined || pins.includes(node.id) || own.length > 0
-    return viewOf(node, own, pinned, fabric, weightOf)
+    const cpuOnly = inventory.devices.every((device) => device.node !== node.id)
+    return viewOf({ node, devices: own, hostAllowed: pinned, cpuOnly }, fabric, weightOf)
   })
   return { inventory: allowed, fabric, nodes: views, weightOf }
+}
+
+/**
+ * Cards alike have a few megabytes more or less free: less the rest, they are of one kind, and only one of them is
+ * looked at. A five hundredth or less is given up.
+ */
+function rounded(bytes: number): number {
+  if (bytes < 1) return 0
+  const step = 2 ** Math.floor(Math.log2(bytes / 512))
+  return Math.floor(bytes / step) * step
 }
 
 /** A node without some of its devices and of its memory. */
@@ -59,32 +72,29 @@ export function viewWithout(
 ): NodeView {
   const node = { ...view.node, usableBytes: Math.max(0, view.node.usableBytes - hostBytes) }
   const devices = view.devices.filter((device) => !used.has(device.id))
-  return viewOf(node, devices, view.hostAllowed, fabric, weightOf)
+  return viewOf({ ...place(view), node, devices }, fabric, weightOf)
 }
 
-function viewOf(
-  node: PlanNode,
-  devices: readonly PlanDevice[],
-  hostAllowed: boolean,
-  fabric: Fabric,
-  weightOf: (device: PlanDevice) => number,
-): NodeView {
+type Place = Omit<NodeView, 'signature'>
+
+/** Without the signature, which is worked out when it is asked for. */
+function place({ node, devices, hostAllowed, cpuOnly }: NodeView): Place {
+  return { node, devices, hostAllowed, cpuOnly }
+}
+
+function viewOf(own: Place, fabric: Fabric, weightOf: (device: PlanDevice) => number): NodeView {
   let signature: string | undefined
   return {
-    node,
-    devices,
-    hostAllowed,
+    ...own,
     get signature() {
-      signature ??= signatureOf(node, devices, hostAllowed, fabric, weightOf)
+      signature ??= signatureOf(own, fabric, weightOf)
       return signature
     },
   }
 }
 
 function signatureOf(
-  node: PlanNode,
-  devices: readonly PlanDevice[],
-  hostAllowed: boolean,
+  { node, devices, hostAllowed, cpuOnly }: Place,
   fabric: Fabric,
   weightOf: (device: PlanDevice) => number,
 ): string {
@@ -97,7 +107,9 @@ function signatureOf(
     }
   })
   const { usableBytes, memoryBytesPerS, flopsPerS, engines, rpc } = node
-  const host = [usableBytes, memoryBytesPerS, flopsPerS, engines.join('+'), rpc, hostAllowed].join(' ')
+  const host = [usableBytes, memoryBytesPerS, flopsPerS, engines.join('+'), rpc, hostAllowed, cpuOnly].join(
+    ' ',
+  )
   return [host, ...own, ...links].join('|')
 }
 

@@ -11,8 +11,8 @@ export interface PlanRequest {
   priority?: number
 }
 
-/** A device that serves a model already counts so much of its rates for the next: the two take turns. */
-const sharedRate = 0.5
+/** A device that serves a model already counts so much of its rates for the next: they take turns, and both have to wait. */
+const sharedRate = 0.25
 
 /** What is left of an inventory, and which devices no model uses. */
 interface Left {

@@ -6,8 +6,6 @@ export {
   handOverS,
   hostLink,
   linkDefaults,
-  rdmaBytesPerS,
-  rdmaLatencyS,
   slowestWire,
   type Wire,
 } from './links.ts'

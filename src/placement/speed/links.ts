@@ -42,10 +42,6 @@ export const hostLink = { bytesPerS: 25e9, latencyS: 15e-6 } as const
 /** A message that has to go through the host's memory is copied twice, and waited for twice. */
 const throughHost = 2
 
-/** From this on two machines are near enough for a tensor split: RDMA at 100 Gbit/s. */
-export const rdmaBytesPerS = 11e9
-export const rdmaLatencyS = 12e-6
-
 /** Looks up what joins devices and nodes; what is not told is taken by its class. */
 export interface Fabric {
   between(a: PlanDevice, b: PlanDevice): Wire

@@ -36,8 +36,8 @@ const intervalMs = 2_000
 const warmAheadMs = 30_000
 /** A model of which nobody knows how long it loads. */
 const usualLoadMs = 30_000
-/** Models whose size is remembered. */
-const mostSizes = 256
+/** Models of which something is remembered. */
+const mostModels = 256
 
 export interface DeploymentsOptions {
   config: Pick<Config, 'multiGpu' | 'handOverAfterMs'>
@@ -45,8 +45,6 @@ export interface DeploymentsOptions {
   router: Pick<PlacingRouter, 'wish'>
   /** The devices with their room; none while nothing is known of them. */
   machine(): MachineFacts
-  /** What of the configuration cannot be. */
-  problems(): readonly string[]
   clock: Clock
   log: Logger
 }
@@ -62,7 +60,8 @@ export interface Deployments extends MultiGpuControl {
 export function createDeployments(options: DeploymentsOptions): Deployments {
   const { config, pool, router, clock, log } = options
   const forecaster = createForecaster()
-  const names = new Map<string, string>()
+  /** Models that were asked for, longest ago first. */
+  const known = new Map<string, { name: string; askedAtMs: number }>()
   const sizes = new Map<string, number>()
   /** Where models were put by hand, by their keys. */
   const holds = new Map<string, readonly string[]>()
@@ -76,7 +75,8 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
     | undefined
   let cancel = clock.after(intervalMs, tick)
 
-  const nameOf = (key: string) => pool.instances().find((one) => one.key === key)?.model ?? names.get(key)
+  const nameOf = (key: string) =>
+    pool.instances().find((one) => one.key === key)?.model ?? known.get(key)?.name
 
   /** `freely`: as if nothing had been put anywhere by hand. */
   function factsNow({ freely = false } = {}): ReconcileFacts {
@@ -89,7 +89,7 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
         key,
         shares.reduce((sum, { bytes }) => sum + bytes, 0),
       )
-      for (const oldest of sizes.keys()) if (sizes.size > mostSizes) sizes.delete(oldest)
+      for (const oldest of sizes.keys()) if (sizes.size > mostModels) sizes.delete(oldest)
     }
     const machine = options.machine()
     return reconcileFacts(clock.now(), pool, machine, {
@@ -102,23 +102,27 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
   /** What runs is wanted as the configuration has it; what is expected is wanted once. */
   function deploymentsNow({ devices }: MachineFacts, freely = false): Deployment[] {
     const { dataParallel, strategy, monitoring } = config.multiGpu
-    const copied = strategy === 'data' || (strategy === 'hybrid' && dataParallel.replicas !== undefined)
+    const asked = dataParallel.replicas !== undefined && (strategy === undefined || strategy === 'hybrid')
+    const copied = strategy === 'data' || asked
     const most = dataParallel.replicas ?? devices.length
     const running = Map.groupBy(pool.ready(), ({ entry }) => entry.key)
-    const known = [...running].flatMap(([key, own]): Deployment[] => {
+    const inUse = [...running].flatMap(([key, own]): Deployment[] => {
       const [first] = own
       if (!first) return []
       const { wish } = first.entry
       const takes = (room: DeviceRoom) => (freely ? room.accepts(wish) : accepts(room, wish))
       const pins = devices.filter(takes).map(({ id }) => id)
-      const least = copied ? Math.min(most, pins.length) : 0
-      const reason = copied ? `the strategy ${strategy} has ${least} instances of a model` : 'it is in use'
+      // One that nobody asks for any more is let go, each instance in its time.
+      const idleMs = clock.now() - (known.get(key)?.askedAtMs ?? 0)
+      const least = copied && idleMs < first.entry.keepAliveMs ? Math.min(most, pins.length) : 0
+      const reason =
+        least > 0 ? `it is in use, and has ${least} instances by the configuration` : 'it is in use'
       return [{ model: key, least, most: Math.max(1, most), pins, priority: 0, reason }]
     })
-    if (!monitoring.enabled || !monitoring.autoOptimization) return known
+    if (!monitoring.enabled || !monitoring.autoOptimization) return inUse
     const expected = forecaster.expected(clock.now(), usualLoadMs + warmAheadMs)
     const warm = expected
-      .filter(({ model }) => !running.has(model) && names.has(model))
+      .filter(({ model }) => !running.has(model) && known.has(model))
       .map(({ model, basis, probability }) => ({
         model,
         least: 1,
@@ -126,7 +130,7 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
         priority: -1,
         reason: `it is expected (${basis}, in ${Math.round(probability * 100)} of 100 times)`,
       }))
-    return [...known, ...warm]
+    return [...inUse, ...warm]
   }
 
   function accepts(room: DeviceRoom, wish: LoadWish): boolean {
@@ -178,7 +182,7 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
   function stop({ model, instance, from, reason }: Extract<Action, { type: 'stop' }>): void {
     if (!pool.drain(instance, config.handOverAfterMs)) return
     log.info({ model: nameOf(model), instance, from, reason }, 'instance ends')
-    for (const oldest of stops.keys()) if (stops.size > mostSizes) stops.delete(oldest)
+    for (const oldest of stops.keys()) if (stops.size > mostModels) stops.delete(oldest)
     const name = nameOf(model) ?? model
     stops.set(instance, { id: instance, model: name, from, to: [], reason, state: 'draining' })
   }
@@ -245,9 +249,9 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
   return {
     asked: (key, modelName) => {
       forecaster.arrived(key, clock.now())
-      names.delete(key)
-      names.set(key, modelName)
-      for (const oldest of names.keys()) if (names.size > mostSizes) names.delete(oldest)
+      known.delete(key)
+      known.set(key, { name: modelName, askedAtMs: clock.now() })
+      for (const oldest of known.keys()) if (known.size > mostModels) known.delete(oldest)
     },
     held: (machine) =>
       holds.size === 0
@@ -263,7 +267,7 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
       const models = deploymentsNow(machine).map((one) =>
         wantedOf(one, instances, nameOf(one.model) ?? one.model),
       )
-      return { instances: laidOut(instances, cpuId), models, moves: movesNow(), problems: options.problems() }
+      return { instances: laidOut(instances, cpuId), models, moves: movesNow(), problems: [] }
     },
     migrate,
     rebalance: async ({ dryRun }) => {

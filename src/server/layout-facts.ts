@@ -93,6 +93,7 @@ export function laidOut(instances: readonly InstanceReport[], cpuId: string | un
       layers: part.layers,
       share: part.share,
       bytes: part.memory.totalBytes,
+      memory: part.memory,
       ...(part.remote && { remote: true }),
     }))
     const whole = shares.map(({ deviceId, bytes }, stage) => ({

@@ -1,8 +1,9 @@
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { loadConfig } from '../config/index.ts'
+import { editedFile, loadConfig } from '../config/index.ts'
 import { systemClock } from '../core/index.ts'
 import { createLogger } from '../observability/index.ts'
 import { createLiveConfig, type LiveConfig } from './live-config.ts'
@@ -107,6 +108,48 @@ describe('a configuration that follows its file', () => {
     mkdirSync(dirname(path), { recursive: true })
     write('keepAlive: 3m\n')
     await keeps(180_000)
+  })
+})
+
+describe('whatever is written, one after the other', () => {
+  const lives = { keepAlive: ['1m', '2m', 'soon'], 'multi_gpu.strategy': ['data', 'tensor', 'best'] } as const
+  const others = { prune: [true, false, 7], maxBatchSize: [1, 2, 0] } as const
+  const some = <Value>(values: readonly Value[]) => fc.option(fc.constantFrom(...values), { nil: undefined })
+  const file = fc.record({
+    keepAlive: some(lives.keepAlive),
+    'multi_gpu.strategy': some(lives['multi_gpu.strategy']),
+    prune: some(others.prune),
+    maxBatchSize: some(others.maxBatchSize),
+  })
+  const textOf = (settings: object) =>
+    editedFile(
+      '',
+      Object.entries(settings).map(([key, value]) => ({ key, value })),
+    )
+
+  it('live settings are those of the last right file, the others those of the first', () => {
+    fc.assert(
+      fc.property(fc.array(file, { maxLength: 8 }), (files) => {
+        let text = ''
+        const read = () =>
+          loadConfig({ env: {}, flags: { config: 'a' }, homeDir: '/', cwd: '/', readFile: () => text })
+        const first = read().config
+        const live = createLiveConfig(read(), read, systemClock)
+        let last = first
+        for (const one of files) {
+          text = textOf(one)
+          live.reload()
+          const wrong = one.keepAlive === 'soon' || one['multi_gpu.strategy'] === 'best' || one.prune === 7
+          const refused = wrong || one.maxBatchSize === 0
+          expect(live.report().refused !== undefined).toBe(refused)
+          if (!refused) last = read().config
+          expect(live.config).toEqual({ ...last, prune: first.prune, maxBatchSize: first.maxBatchSize })
+          const waiting = live.report().restart.map(({ key }) => key)
+          expect(waiting.includes('prune')).toBe(last.prune !== first.prune)
+          expect(waiting.includes('maxBatchSize')).toBe(last.maxBatchSize !== first.maxBatchSize)
+        }
+      }),
+    )
   })
 })
 

@@ -1,5 +1,5 @@
 import type { Config, DeviceEntry } from '../config/index.ts'
-import { type EngineDevice, serverVariable } from '../engines/index.ts'
+import type { EngineDevice } from '../engines/index.ts'
 import { type CpuPart, type Device, readHost, type Sensors } from '../hardware/index.ts'
 import {
   instancesPerDevice,
@@ -12,10 +12,11 @@ import {
   workerDevices,
 } from '../placement/index.ts'
 import type { DeviceRoom, LoadWish, MachineFacts } from '../routing/index.ts'
-import { attachedUrls } from './engine-choice.ts'
+import { attachedServers } from './engine-choice.ts'
+import { type LentDevices, noLentDevices } from './rpc-devices.ts'
 
 /** What a device does when nothing is known of it, 10^9 bytes a second: a middling card, a middling host. */
-const assumedBandwidthGBs = { gpu: 200, cpu: 30, server: 200 }
+const assumedBandwidthGBs = { gpu: 200, cpu: 30, server: 200, rpc: 20 }
 
 /** What the sensors know of a device right now. */
 export interface DeviceWatch {
@@ -42,18 +43,18 @@ export function cpuPartsOf(chosen: readonly DeviceEntry[] | undefined): CpuPart[
   return parts.length > 0 ? parts : [{ kind: 'whole' }]
 }
 
-/** Matches hardware, engine and configuration. */
+/** Matches hardware, engine and configuration; `lent` are devices of other machines. */
 export function createMachine(
   config: Config,
   hardware: readonly Device[],
   engineDevices: readonly EngineDevice[] | undefined,
   watch: DeviceWatch,
+  lent: LentDevices = noLentDevices,
 ): Machine {
-  const servers = attachedUrls(config)
-  const variable = config.engine === 'ollama' ? 'OLLAMA_HOST' : serverVariable
-  const { devices, problems } =
-    servers.length > 0
-      ? { devices: serverDevices(servers, variable), problems: [] }
+  const { urls, variable } = attachedServers(config)
+  const { devices: own, problems } =
+    urls.length > 0
+      ? { devices: serverDevices(urls, variable), problems: [] }
       : workerDevices({
           hardware,
           engineDevices,
@@ -61,12 +62,13 @@ export function createMachine(
           settings: config.gpuInstances,
           vulkanVisible: process.env['GGML_VK_VISIBLE_DEVICES'],
         })
+  const devices = [...own, ...lent.devices]
   const gpus = devices
     .filter(({ kind }) => kind === 'gpu')
     .map(({ id, device: { vendor, name } }) => ({ id, vendor, name }))
   return {
     devices,
-    problems: [...problems, ...unlistedGpus(config.multiGpu, gpus).problems],
+    problems: [...problems, ...lent.problems, ...unlistedGpus(config.multiGpu, gpus).problems],
     facts() {
       const { availableMemoryBytes } = readHost()
       const { avoid } = unlistedGpus(config.multiGpu, gpus)
@@ -129,6 +131,7 @@ function freeBytesOf(
 function accepts(worker: WorkerDevice, wish: LoadWish, config: Config): boolean {
   const { gpuLayers, mainGpu } = wish.options
   if (gpuLayers === 0 && worker.kind === 'gpu') return false
+  if (worker.kind === 'server' && !isServed(worker.id, wish.modelName, config)) return false
   if (mainGpu !== undefined && worker.kind === 'gpu' && (worker.device.index ?? mainGpu) !== mainGpu)
     return false
   if (worker.settings.models && !worker.settings.models.some((name) => isModel(name, wish.modelName))) {
@@ -136,6 +139,12 @@ function accepts(worker: WorkerDevice, wish: LoadWish, config: Config): boolean 
   }
   const pins = Object.entries(config.pins ?? {}).find(([name]) => isModel(name, wish.modelName))?.[1]
   return pins?.some(({ selector }) => selects(selector, worker)) ?? true
+}
+
+/** Whether a server that runs already may have a model: one that is there for another has not. */
+function isServed(url: string, modelName: string, { openaiUrls }: Config): boolean {
+  const models = openaiUrls.flatMap((server) => (server.url === url ? (server.model ?? modelName) : []))
+  return models.length === 0 || models.some((model) => isModel(model, modelName))
 }
 
 /** `llama3.2` means `llama3.2:latest`, as it does everywhere. */

@@ -98,6 +98,7 @@ export function wishOf(
     options: load,
     plan,
     ...(prefers !== undefined && { prefers }),
+    ...mostOf(config),
     spread: (offer, caps) =>
       spreadOver(
         { model, plan, load, usualContext: usualContext(), asked },
@@ -111,8 +112,8 @@ export function wishOf(
         throw new DroverError('engine_crashed', `a device is gone: ${deviceIds.join(', ')}`)
       }
       const whole = specOf(model, plan, instanceId, config, chosen)
-      const where = { devices: devices(), links: links(), engine }
-      const spec = plan.layout ? specOfLayout(plan.layout, whole, chosen, where) : whole
+      const where = { devices: devices(), links: links(), engine, config }
+      const spec = plan.layout ? specOfLayout(plan.layout, whole, where) : whole
       const run = { ...runOf(chosen), contextLength: spec.contextLength, slots: spec.slots }
       book.expect(instanceId, memoryKeyOf(model, chosen, engine), estimateMemory(file.shape, run))
       return spec
@@ -129,6 +130,13 @@ function strategyOf({ multiGpu }: Config, asked: Strategy | undefined): Strategy
   return multiGpu.enabled && multiGpu.memory.pooling ? (asked ?? multiGpu.strategy) : 'single'
 }
 
+/** Instances of a model at most, with the strategies that have several. */
+function mostOf({ multiGpu: { strategy, dataParallel } }: Config): Pick<LoadWish, 'most'> {
+  const { replicas } = dataParallel
+  const copies = strategy === undefined || strategy === 'data' || strategy === 'hybrid'
+  return copies && replicas !== undefined ? { most: replicas } : {}
+}
+
 function specOf(
   model: ResolvedModel,
   plan: LoadPlan,
@@ -141,7 +149,7 @@ function specOf(
   const [device] = devices
   const port = devices.length === 1 ? device?.settings.port : undefined
   const onCpu = devices.every(({ kind }) => kind === 'cpu')
-  const { env, ...confined } = confinementOf(devices)
+  const { env, ...confined } = confinementOf(devices.filter(({ kind }) => kind !== 'rpc'))
   return {
     id: instanceId,
     modelName: stored.displayName,
@@ -153,8 +161,10 @@ function specOf(
     slots: plan.slots,
     embedding: !capabilities.includes('completion'),
     gpuLayers: gpuLayers ?? (onCpu ? 0 : 'auto'),
+    ...(stored.draftPath !== undefined && { draft: { modelPath: stored.draftPath } }),
     ...confined,
     env: { ...env, ...engineEnvironment(config.multiGpu) },
+    ...lentPart(devices),
     ...(port !== undefined && { port }),
     flashAttention: config.flashAttention,
     kvCacheType: config.kvCacheType,
@@ -166,6 +176,14 @@ function specOf(
     ...(batchSize !== undefined && { batchSize }),
     ...(useMmap !== undefined && { useMmap }),
   }
+}
+
+/** An instance that lies on a device of another machine as a whole; how it lies on several a plan says. */
+function lentPart([device, ...more]: readonly WorkerDevice[]): Partial<InstanceSpec> {
+  const { rpc } = device ?? {}
+  if (!rpc || more.length > 0) return {}
+  const split = { mode: 'none' as const, devices: [`RPC${rpc.position}`], weights: [1] }
+  return { gpuLayers: 'auto', rpcWorkers: [rpc.address], split }
 }
 
 /** What routing can know of an instance before it has done anything: what its devices are. */

@@ -49,8 +49,13 @@ export function createPlanSources(
   return {
     find: (name) => findSubject(store, name),
     machines: async () => machineInventory(config, await means()),
-    wishesFor: (inventory, strategy) =>
-      wishesFrom(strategy ? { ...config.multiGpu, strategy } : config.multiGpu, inventory).wishes,
+    wishesFor: (inventory, strategy) => ({
+      ...wishesFrom(strategy ? { ...config.multiGpu, strategy } : config.multiGpu, inventory).wishes,
+      kvCacheType: config.kvCacheType,
+      flashAttention: config.flashAttention,
+      ...(config.numParallel !== undefined && { slots: config.numParallel }),
+      ...(config.contextLength !== undefined && { defaultContextLength: config.contextLength }),
+    }),
     async commandsOf(here): Promise<CommandsOf> {
       const own = here ? (await means()).engine : undefined
       return (name, spec) => (own?.name === name ? own : elsewhere[name])?.commands?.(spec)
@@ -100,10 +105,7 @@ export function machineInventory(
   })
 }
 
-/**
- * A model of the store, a well-known one (whose file is nowhere yet).
- * Throws `model_not_found`.
- */
+/** A model of the store, or a well-known one, whose file is nowhere yet. Throws `model_not_found`. */
 export async function findSubject(store: ModelStore, name: string): Promise<PlanSubject> {
   const stored = await store.find(name).catch((error) => {
     // `unsloth/foo:70b-q4` is a name, `a b` is none, and a well-known model neither way.

@@ -171,12 +171,15 @@ function repeatsOf(config: Config): RouterOptions['repeats'] {
   }
 }
 
-/** Who is refused first when it gets tight, where that is wished: shares of the whole queue. */
-function classLimits({ degrade, maxQueue, maxQueueBulk }: Config): { bulk?: number; default?: number } {
-  const bulk = maxQueueBulk ?? (degrade.includes('refuse') ? Math.ceil(maxQueue / 4) : undefined)
+/**
+ * Who is refused first when it gets tight, where that is wished: shares of the whole queue. Infinity where it is not: who
+ * waits is counted by class all the same, since that may change meanwhile.
+ */
+function classLimits({ degrade, maxQueue, maxQueueBulk }: Config): { bulk: number; default: number } {
+  const refuses = degrade.includes('refuse')
   return {
-    ...(bulk !== undefined && { bulk }),
-    ...(degrade.includes('refuse') && { default: Math.ceil((maxQueue * 3) / 4) }),
+    bulk: maxQueueBulk ?? (refuses ? Math.ceil(maxQueue / 4) : Number.POSITIVE_INFINITY),
+    default: refuses ? Math.ceil((maxQueue * 3) / 4) : Number.POSITIVE_INFINITY,
   }
 }
 

@@ -1,15 +1,18 @@
-import { hostname } from 'node:os'
 import type { Config } from '../config/index.ts'
 import type { EngineName, InstanceSpec } from '../engines/index.ts'
 import type { Link } from '../hardware/index.ts'
 import type { RoutingWishes } from '../inference/index.ts'
 import {
+  backendOf,
   type Corrections,
-  confinementOf,
   costsOf,
+  engineEnvironment,
   type Inventory,
   inventoryOf,
+  type PlanDevice,
   type PlanInstance,
+  type PlanLink,
+  type PlanNode,
   type PlanWishes,
   planModel,
   planModelOf,
@@ -46,9 +49,6 @@ type Spread = LoadWish['spread']
 type Offer = Parameters<Spread>[0]
 type Caps = Parameters<Spread>[1]
 
-/** Engines that Drover tells which part of a model lies where. */
-const toldEngines: readonly EngineName[] = ['llama.cpp', 'embedded']
-
 /** Where the CPU is not offered, what lies in host memory beside the GPUs' parts is not weighed. */
 const unweighedBytes = Number.MAX_SAFE_INTEGER
 
@@ -65,7 +65,8 @@ export function spreadOver(
   const { engine, devices, links, corrections } = means
   const offered = new Map(offer.devices.map(({ deviceId, bytes }) => [deviceId, bytes]))
   const there = devices.filter(({ id }) => offered.has(id))
-  if (!toldEngines.includes(engine) || !there.some(({ kind }) => kind === 'gpu')) {
+  // Others are not told which part of a model lies where, or cannot be.
+  if (engine !== 'llama.cpp' || there.every(({ kind }) => kind === 'cpu')) {
     return byFreeMemory(subject.plan, means.config, offer, caps)
   }
   const cpu = there.find(({ kind }) => kind === 'cpu')
@@ -82,8 +83,9 @@ export function spreadOver(
     (planned, run) => costsOf(planned, run, corrections),
   )
   if (!result.ok) return { ok: false, message: result.message }
-  const [layout] = result.plans[0].instances
-  if (!layout) throw new Error('a plan has no instance')
+  const [planned] = result.plans[0].instances
+  if (!planned) throw new Error('a plan has no instance')
+  const layout = withLenders(planned, devices)
   const shares = sharesOf(layout, cpu?.id)
   const bytes = shares.reduce((sum, share) => sum + share.bytes, 0)
   if (bytes > offer.mostBytes) {
@@ -96,7 +98,7 @@ export function spreadOver(
 /** What the configuration, the request and earlier failures ask of one instance on the devices that are offered. */
 function wishesOf(
   { load, usualContext, asked: { profile, tensorSize, pipelineSize } }: SpreadSubject,
-  { config, engine }: SpreadMeans,
+  { config, engine, devices }: SpreadMeans,
   inventory: Inventory,
   offer: Offer,
   caps: Caps,
@@ -105,17 +107,19 @@ function wishesOf(
   const offered = new Set(offer.devices.map(({ deviceId }) => deviceId))
   const hidden = inventory.devices.filter(({ id }) => !offered.has(id)).map(({ id }) => id)
   const slots = minOf(config.numParallel, caps.slots)
+  // llama.cpp divides no tensors over a network.
+  const onlyLent = lent(offered, devices).length > 1 && inventory.nodes.length === 1
   return {
     ...wishes,
     ...profileOf(profile),
     ...(tensorSize !== undefined && { tensorSize }),
     ...(pipelineSize !== undefined && { pipelineSize }),
     ...(offer.strategy !== undefined && { strategy: offer.strategy }),
+    ...(onlyLent && { strategy: 'pipeline' }),
     avoid: [...(wishes.avoid ?? []), ...hidden],
     // The lifecycle starts them one by one.
     replicas: 1,
     engines: [engine],
-    acrossNodes: false,
     ...(load.contextLength !== undefined && { contextLength: load.contextLength }),
     defaultContextLength: Math.min(usualContext, caps.contextLength ?? usualContext),
     ...(slots !== undefined && { slots }),
@@ -124,6 +128,9 @@ function wishesOf(
     flashAttention: config.flashAttention,
   }
 }
+
+const lent = (offered: ReadonlySet<string>, devices: readonly WorkerDevice[]) =>
+  devices.filter(({ id, rpc }) => rpc !== undefined && offered.has(id))
 
 const modelOf = ({ description: { file, stored, projector, capabilities } }: ResolvedModel) =>
   planModelOf({
@@ -140,9 +147,9 @@ function profileOf(profile: RoutingWishes['profile']): Pick<PlanWishes, 'objecti
 
 /** What an instance takes of each device; what lies in host memory is the CPU's, where that is a device. */
 function sharesOf({ parts, host }: PlanInstance, cpuId: string | undefined) {
-  const gpus = parts.filter(({ kind }) => kind === 'gpu')
+  const gpus = parts.filter(({ kind, remote }) => kind === 'gpu' || remote)
   const hostBytes = parts
-    .filter(({ kind }) => kind === 'cpu')
+    .filter(({ kind, remote }) => kind === 'cpu' && !remote)
     .reduce((sum, { memory }) => sum + memory.totalBytes, host.totalBytes)
   const shares = gpus.map(({ deviceId, memory }) => ({ deviceId, bytes: memory.totalBytes }))
   const usesHost = gpus.length < parts.length || parts.some(({ hostExperts }) => hostExperts.length > 0)
@@ -167,7 +174,7 @@ function byFreeMemory(
   return { ...fitted, shares }
 }
 
-/** This machine as the planner knows it; a device that is not offered has no memory. */
+/** This machine as the planner knows it, and those that lend it devices. A device that is not offered has no memory. */
 function planInventory(
   devices: readonly WorkerDevice[],
   links: readonly Link[],
@@ -177,12 +184,10 @@ function planInventory(
     hostBytes,
   }: Pick<Required<Parameters<typeof inventoryOf>[0]>, 'usableBytes'> & { hostBytes: number },
 ): Inventory {
-  const cores = devices.reduce(
-    (sum, { device, kind }) => sum + (kind === 'cpu' ? (device.cores?.length ?? 1) : 0),
-    0,
-  )
-  return inventoryOf({
-    node: hostname(),
+  const cpus = devices.filter(({ kind }) => kind === 'cpu')
+  const cores = cpus.reduce((sum, { device }) => sum + (device.cores?.length ?? 1), 0)
+  const own = inventoryOf({
+    node: ownNode,
     devices,
     links,
     engines: [engine],
@@ -190,25 +195,86 @@ function planInventory(
     host: { usableBytes: hostBytes, cores: Math.max(1, cores) },
     usableBytes,
   })
+  const lent = engine === 'llama.cpp' ? devices.filter(({ rpc }) => rpc !== undefined) : []
+  const addresses = new Set(lent.map(({ rpc }) => rpc?.address ?? ''))
+  const others = lent.map((worker) => lentDevice(worker, usableBytes(worker)))
+  // A machine without a card of its own has those that it is lent, a network away from each other.
+  if (own.devices.length === 0 && others.length > 0) {
+    const near = others.map((device) => ({ ...device, node: ownNode }))
+    return { nodes: own.nodes, devices: near, links: networkBetween(near) }
+  }
+  return {
+    nodes: [...own.nodes, ...[...addresses].map(lendingNode)],
+    devices: [...own.devices, ...others],
+    links: own.links,
+  }
+}
+
+/** A gigabit, as most have it. */
+const network = { class: 'lan', bytesPerS: 117e6, latencyS: 150e-6 } as const
+
+function networkBetween(devices: readonly PlanDevice[]): PlanLink[] {
+  return devices.flatMap(({ id: a }, at) => devices.slice(at + 1).map(({ id: b }) => ({ a, b, ...network })))
+}
+
+/** The parts on lent devices as they are reached: by RPC. */
+function withLenders(layout: PlanInstance, devices: readonly WorkerDevice[]): PlanInstance {
+  const address = new Map(devices.map(({ id, rpc }) => [id, rpc?.address]))
+  return {
+    ...layout,
+    parts: layout.parts.map((part) => {
+      const node = address.get(part.deviceId)
+      return node === undefined ? part : { ...part, node, remote: true }
+    }),
+  }
+}
+
+const ownNode = 'this machine'
+
+/** What a lent device does, of which its machine tells no more than its memory: a middling card, a middling host. */
+const assumed = {
+  gpu: { memoryBytesPerS: 200e9, flopsPerS: 10e12 },
+  cpu: { memoryBytesPerS: 40e9, flopsPerS: 0.3e12 },
+}
+
+/** Another machine, which lends its devices and nothing else. Its address is its name. */
+function lendingNode(address: string): PlanNode {
+  return { id: address, usableBytes: 0, ...assumed.cpu, engines: [], rpc: true }
+}
+
+function lentDevice({ id, device, engineName, rpc }: WorkerDevice, usableBytes: number): PlanDevice {
+  const { vendor, name, memoryTotalBytes } = device
+  return {
+    id,
+    node: rpc?.address ?? '',
+    name,
+    vendor,
+    backend: backendOf(vendor, engineName),
+    ...(engineName !== undefined && { engineName }),
+    totalBytes: memoryTotalBytes,
+    usableBytes,
+    ...(vendor === 'cpu' ? assumed.cpu : assumed.gpu),
+  }
 }
 
 /** What an instance is started with that was laid out by a plan. */
 export function specOfLayout(
   layout: PlanInstance,
   { env, cores, gpuLayers: _layers, ...base }: InstanceSpec,
-  chosen: readonly WorkerDevice[],
-  { devices, links, engine }: Pick<SpreadMeans, 'devices' | 'links' | 'engine'>,
+  { devices, links, engine, config }: Pick<SpreadMeans, 'devices' | 'links' | 'engine' | 'config'>,
 ): InstanceSpec {
-  const inventory = planInventory(devices, links, engine, {
+  const planned = planInventory(devices, links, engine, {
     usableBytes: ({ memoryTotalBytes }) => memoryTotalBytes,
     hostBytes: unweighedBytes,
   })
-  if (engine !== 'llama.cpp') {
-    return specOfPlan(layout, inventory, { ...base, ...(env && { env }), ...(cores && { cores }) })
-  }
+  const address = new Map(devices.map(({ id, rpc }) => [id, rpc?.address]))
+  const placed = planned.devices.map((device) => ({ ...device, node: address.get(device.id) ?? device.node }))
+  const inventory = { ...planned, devices: placed }
+  const here = { ...base, ...(cores && { cores }) }
   // Its devices are named as it lists them all: hiding some would give the others new names.
-  const spec = specOfPlan(layout, inventory, base)
-  return spec.split ? spec : { ...spec, ...confinementOf(chosen) }
+  const shown = { ...here, env: engineEnvironment(config.multiGpu) }
+  const spec = specOfPlan(layout, inventory, shown, { addressOf: (address) => address })
+  return spec.split ? spec : { ...spec, ...(env && { env }) }
 }
 
 export function minOf(a: number | undefined, b: number | undefined): number | undefined {

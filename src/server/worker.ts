@@ -26,10 +26,12 @@ import { type MemoryBook, memoryBookPath, openMemoryBook } from './memory-book.t
 import { wishOf } from './plan-load.ts'
 import type { PlanMeans } from './planning.ts'
 import { createRoutingParts, sessionDirOf } from './routing-parts.ts'
+import { findRpcDevices, noLentDevices, type RpcWatch, watchRpcDevices } from './rpc-devices.ts'
 
 /** What there is to run models with, once it is known. */
 interface Means extends ChosenEngine {
   watcher: Watcher
+  rpc: RpcWatch
   book: MemoryBook
   /** As the last scan found them. */
   machine(): Machine
@@ -63,9 +65,10 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
   )
 
   async function findMeans(): Promise<Means> {
-    const [chosen, found, book] = await Promise.all([
+    const [chosen, found, lent, book] = await Promise.all([
       chooseEngine(enginesOf(config, runDir, log), log),
       finder.find(),
+      findRpcDevices(config),
       openMemoryBook(memoryBookPath(config.droverHome), log),
     ])
     const measured = await createMeasured(chosen, config, log)
@@ -80,18 +83,21 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
       log,
     })
     const listed = listsDevices(chosen.engine.name) ? chosen.probe.devices : undefined
-    let machine = createMachine(config, inventory.devices, listed, watcher)
+    const lenders = chosen.engine.name === 'llama.cpp' ? lent : noLentDevices
+    const rpc = watchRpcDevices(lenders.devices, pool.deviceLost, systemClock)
+    let machine = createMachine(config, inventory.devices, listed, watcher, lenders)
     finder.onScan((scanned) => {
       inventory = measured(scanned)
-      machine = createMachine(config, inventory.devices, listed, watcher)
+      machine = createMachine(config, inventory.devices, listed, watcher, lenders)
     })
     for (const problem of [...inventory.problems, ...machine.problems]) log.warn({}, problem)
     logDevices(machine, log)
     return {
       ...chosen,
-      engine: book.watch(chosen.engine),
+      engine: rpc.around(book.watch(chosen.engine)),
       book,
       watcher,
+      rpc,
       machine: () => machine,
       inventory: () => inventory,
     }
@@ -110,6 +116,10 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
       get handOverAfterMs() {
         return config.handOverAfterMs
       },
+      get defragments() {
+        const { memory, scheduling } = config.multiGpu
+        return memory.defragmentation && scheduling.migration.enabled
+      },
       get maxRequests() {
         return requestLimits(known?.machine())
       },
@@ -121,6 +131,9 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
     machine: () => deployments.held(machineFacts()),
     probeDevice: async (deviceId) => {
       if (known?.machine().devices.some(({ id, kind }) => id === deviceId && kind === 'server')) return true
+      const kindOf = known?.machine().devices.find(({ id }) => id === deviceId)?.kind
+      // Whether it answers is told by `watchRpcDevices`, which then has it back.
+      if (kindOf === 'rpc') return true
       const { devices } = await finder.rescan()
       return devices.some(({ id, state }) => id === deviceId && state === 'ok')
     },
@@ -156,7 +169,6 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
     pool,
     router,
     machine: machineFacts,
-    problems: () => [],
     clock: systemClock,
     log,
   })
@@ -166,8 +178,10 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
       ...router,
       close: async (options) => {
         deployments.close()
+        known?.rpc.close()
         known?.watcher.close()
         await router.close(options)
+        await known?.book.saved()
       },
     },
     async planMeans() {

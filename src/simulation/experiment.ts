@@ -2,14 +2,7 @@ import { quantile } from '../core/index.ts'
 import { type PolicyName, policyNames } from '../routing/index.ts'
 import { pooledHitShare } from './bounds.ts'
 import type { Cluster } from './cluster.ts'
-import {
-  meanOf,
-  type Objective,
-  type Summary,
-  sorted,
-  summarise,
-  ttftOf,
-} from './report/summary.ts'
+import { meanOf, type Objective, type Summary, sorted, summarise, ttftOf } from './report/summary.ts'
 import { droverRouter, omniscientRouter } from './router.ts'
 import { simulate } from './run.ts'
 import type { Trace } from './traces/index.ts'

@@ -60,7 +60,7 @@ describe.each(bothEngines)('50 streams on the %s engine', (engine) => {
     const { url } = drover
     await change(url, 'migrate', { model: 'drover', to: ['cpu:0'] })
     await lies('drover:latest cpu:0')
-    const before = await askInTurn(url, ['drover'], prompts)
+    const before = await askInTurn({ url, models: ['drover'], prompts })
     const load = keepAsking({ url, models: ['drover'], prompts, streams })
     await until('all are at it', 30_000, () => load.seen.answers > streams)
     const planned = await change(url, 'migrate', { model: 'drover', to: ['cpu:1'], dry_run: true })
@@ -82,7 +82,7 @@ describe.each(bothEngines)('50 streams on the %s engine', (engine) => {
     for (const model of ['drover', 'twin']) await change(url, 'migrate', { model, to: ['cpu:0'] })
     await lies('drover:latest cpu:0', 'twin:latest cpu:0')
     const models = ['drover', 'twin']
-    const before = await askInTurn(url, models, prompts)
+    const before = await askInTurn({ url, models, prompts })
     const load = keepAsking({ url, models, prompts, streams })
     await until('all are at it', 30_000, () => load.seen.answers > streams)
     const planned = await change(url, 'rebalance', { dry_run: true })
@@ -97,6 +97,58 @@ describe.each(bothEngines)('50 streams on the %s engine', (engine) => {
     expectUndisturbed(before, await load.stop())
   }, 180_000)
 })
+
+describe('a conversation whose model moves', () => {
+  it('goes on with its cache on the new device', async () => {
+    const own = { OLLAMA_CONTEXT_LENGTH: '2048', DROVER_SESSION_CACHE_SIZE: '64MiB' }
+    const drover = await startDrover({
+      modelsDir,
+      env: { ...env, ...(await engineEnv('llama.cpp')), ...own },
+    })
+    try {
+      const { url } = drover
+      await change(url, 'migrate', { model: 'drover', to: ['cpu:0'] })
+      await until('it runs', 30_000, async () => (await placesOf(url)).length === 1)
+      const first = { role: 'user', content: 'The sheep of the north graze in the rain. '.repeat(30) }
+      const { answer } = await turn(url, [first])
+      const [move] = await change(url, 'migrate', { model: 'drover', to: ['cpu:1'] })
+      await until('it has moved', 30_000, async () => {
+        const { moves } = await layoutOf(url)
+        return moves.find(({ id }) => id === move?.id)?.state === 'done'
+      })
+      const next = await turn(url, [first, answer, { role: 'user', content: 'What do they drink?' }])
+      expect(next.instance).toMatch(/cpu:1$/)
+      expect(next.cachedTokens).toBeGreaterThan(next.promptTokens / 2)
+    } finally {
+      await drover.stop()
+    }
+  }, 90_000)
+})
+
+interface Message {
+  role: string
+  content: string
+}
+
+/** One turn, in the dialect that tells how much was cached. */
+async function turn(url: string, input: Message[]) {
+  const response = await fetch(`${url}/v1/responses`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'drover', input, temperature: 0, max_output_tokens: 16 }),
+  })
+  const { output, usage } = (await response.json()) as {
+    output: { content?: { text: string }[] }[]
+    usage: { input_tokens: number; input_tokens_details: { cached_tokens: number } }
+  }
+  const content = output.flatMap((item) => item.content ?? []).map(({ text }) => text)
+  return {
+    instance: response.headers.get('x-drover-instance') ?? '',
+    answer: { role: 'assistant', content: content.join('') },
+    promptTokens: usage.input_tokens,
+    cachedTokens: usage.input_tokens_details.cached_tokens,
+  }
+}
 
 describe('a successor that does not start', () => {
   it('leaves the old instance where it was, and the reason is told', async () => {
@@ -113,7 +165,7 @@ describe('a successor that does not start', () => {
       await change(url, 'migrate', { model: 'drover', to: ['cpu:0'] })
       await until('it runs', 30_000, async () => (await placesOf(url)).length === 1)
       const [{ instance } = { instance: 0 }] = (await layoutOf(url)).instances
-      const before = await askInTurn(url, ['drover'], prompts)
+      const before = await askInTurn({ url, models: ['drover'], prompts })
       const load = keepAsking({ url, models: ['drover'], prompts, streams })
       await until('all are at it', 30_000, () => load.seen.answers > streams)
       await writeFile(broken, '')

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import type { PlanReport } from '../../src/placement/index.ts'
 import { runDrover, startDrover, type TestDrover } from '../support/drover.ts'
 
@@ -31,7 +32,7 @@ describe('drover plan', () => {
   it('shows how a model of the store lies on this machine, and how it is started', async () => {
     const { code, stdout, stderr } = await plan('drover', '--ctx', '1024', '--slots', '2')
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    expect(stdout).toMatch(/^drover:latest \(Q8_0\): one device by (llama\.cpp|embedded)\n/)
+    expect(stdout).toMatch(/^drover:latest \(Q8_0\): on the CPU by (llama\.cpp|embedded)\n/)
     expect(stdout).toContain('2 slots of 1024 tokens, KV cache f16')
     expect(stdout).toMatch(/\n {2}CPU and host memory .* layers 0-3, head\n/)
     expect(stdout).toMatch(/\nExpected: [\d.]+ tokens\/s for one stream/)
@@ -114,6 +115,19 @@ describe('/api/plan', () => {
     const { body } = await post({ ...wanted, context_length: 8192, slots: 1 })
     expect(await response.json()).toEqual(body)
     expect(body).toMatchObject({ ok: true, subject: { name: 'llama3.1:70b', fileType: 'Q4_K_M' } })
+  })
+
+  it('answers as its document says', async () => {
+    const { paths } = (await (await fetch(`${drover.url}/openapi.json`)).json()) as {
+      paths: Record<
+        string,
+        { post: { responses: Record<string, { content: Record<string, { schema: object }> }> } }
+      >
+    }
+    const schema = paths['/api/plan']?.post.responses['200']?.content['application/json']?.schema ?? {}
+    const { body } = await post({ model: 'gpt-oss:120b', gpus: '4090,cpu:128' })
+    expect(() => z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0]).parse(body)).not.toThrow()
+    expect(Object.keys(schema)).toContain('properties')
   })
 
   it.each([

@@ -91,7 +91,8 @@ export async function askAndStrike(
   for (let tries = 0; tries < mostTries; tries++) {
     await haveInstances(drover, ask.body, 2)
     // Steps take a time: a fast machine says more in each.
-    const sooner = ask.body.stream === false ? points.map((point) => Math.floor(point * 0.8 ** tries)) : points
+    const sooner =
+      ask.body.stream === false ? points.map((point) => Math.floor(point * 0.8 ** tries)) : points
     const answer = await tryToStrike(drover, ask, blow, sooner)
     if (answer) return answer
   }

@@ -14,7 +14,7 @@ async function* nothing() {
 }
 const make = createModelMaker({
   store,
-  registry: { pull: nothing, push: nothing },
+  registry: { pull: nothing },
   tools: createLlamaTools({ folders: [], path: '' }),
 })
 const files = await readdir(folder)

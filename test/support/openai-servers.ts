@@ -1,5 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createOpenAiEngine, type Engine, type InstanceSpec, type OpenAiTarget } from '../../src/engines/index.ts'
+import {
+  createOpenAiEngine,
+  type Engine,
+  type InstanceSpec,
+  type OpenAiTarget,
+} from '../../src/engines/index.ts'
 import { freePort } from './free-port.ts'
 import { ensureLlamaServer } from './llama-server.ts'
 
@@ -29,7 +34,8 @@ export async function startLlamaServer(
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const url = `http://127.0.0.1:${port}`
   for (const endsAt = Date.now() + 60_000; ; await new Promise((resolve) => setTimeout(resolve, 20))) {
-    if (child.exitCode !== null || Date.now() > endsAt) throw new Error(`llama-server did not start:\n${output}`)
+    if (child.exitCode !== null || Date.now() > endsAt)
+      throw new Error(`llama-server did not start:\n${output}`)
     if (await isHealthy(url)) break
   }
   return {
@@ -51,7 +57,10 @@ async function isHealthy(url: string): Promise<boolean> {
 }
 
 /** The engine `openai` over these servers. */
-export function openAiEngine(targets: readonly OpenAiTarget[], log: (message: string) => void = () => undefined): Engine {
+export function openAiEngine(
+  targets: readonly OpenAiTarget[],
+  log: (message: string) => void = () => undefined,
+): Engine {
   return createOpenAiEngine({ targets, modelFolders: new Map(), runDir: '/nowhere', log })
 }
 

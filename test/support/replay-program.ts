@@ -13,7 +13,8 @@ const [personality = '', ...args] = process.argv.slice(2)
 const line = args.join(' ')
 
 if (line === '--version') print('INFO 11-21 13:00:00 [__init__.py:216] detected platform\n0.11.0')
-else if (line.startsWith('serve --help')) print('  --runner {auto,pooling}\n  --enable-prefix-caching, --no-enable-prefix-caching')
+else if (line.startsWith('serve --help'))
+  print('  --runner {auto,pooling}\n  --enable-prefix-caching, --no-enable-prefix-caching')
 else if (line.startsWith('-c ')) print(versionAsked(line))
 else if (line.endsWith('--help')) print('  --enable-metrics\n  --incremental-streaming-output')
 else serve()
@@ -36,7 +37,8 @@ function serve(): void {
   const model = settings ? '' : basename(personality === 'vllm' ? (args[1] ?? '') : flag('--model-path'))
   const port = settings?.network.port ?? Number(flag('--port'))
   print('(EngineCore_DP0 pid=7) INFO Starting to load model ...')
-  if (model === 'oom') fail('torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 9.00 GiB. GPU 0 has ...')
+  if (model === 'oom')
+    fail('torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 9.00 GiB. GPU 0 has ...')
   if (model === 'broken') fail("ValueError: Model architectures ['Unknown'] are not supported for now.")
   if (model === 'silent') return void setInterval(() => undefined, 60_000)
   print('(Worker_TP0 pid=9) INFO Model loading took 7.5000 GiB and 3.2 seconds')
@@ -44,11 +46,11 @@ function serve(): void {
   if (model === 'slow') {
     let shard = 0
     const timer = setInterval(() => {
-      print(`Loading safetensors checkpoint shards: ${++shard}/6`)
-      if (shard < 6) return
+      print(`Loading safetensors checkpoint shards: ${++shard}/8`)
+      if (shard < 8) return
       clearInterval(timer)
       listen(port)
-    }, 100)
+    }, 250)
   } else listen(port)
 }
 
@@ -62,7 +64,9 @@ function tabbySettings(): TabbySettings {
 }
 
 function fail(reason: string): never {
-  process.stderr.write(`Traceback (most recent call last):\n  File "engine.py", line 1, in <module>\n${reason}\n`)
+  process.stderr.write(
+    `Traceback (most recent call last):\n  File "engine.py", line 1, in <module>\n${reason}\n`,
+  )
   process.exit(1)
 }
 
@@ -74,9 +78,15 @@ function listen(port: number): void {
     const body = text === '' ? {} : (JSON.parse(text) as Record<string, unknown>)
     const json = (value: unknown, status = 200) => response.writeHead(status).end(JSON.stringify(value))
     const events = (all: readonly unknown[]) =>
-      response.end(all.map((event) => `data: ${JSON.stringify(event)}\n\n`).join('') + 'data: [DONE]\n\n')
+      response.end(
+        [...all.map((event) => JSON.stringify(event)), '[DONE]'].map((data) => `data: ${data}\n\n`).join(''),
+      )
     const key = process.env['VLLM_API_KEY']
-    if (request.url?.startsWith('/v1') && key !== undefined && request.headers.authorization !== `Bearer ${key}`) {
+    if (
+      request.url?.startsWith('/v1') &&
+      key !== undefined &&
+      request.headers.authorization !== `Bearer ${key}`
+    ) {
       return json({ error: 'Unauthorized' }, 401)
     }
     const finish = { finish_reason: 'stop', stop_reason: null }
@@ -92,12 +102,21 @@ function listen(port: number): void {
         return loaded === undefined ? json({ detail: 'none' }, 503) : json({ id: loaded })
       case '/v1/model/load':
         loaded = String(body['name'])
-        return events([{ module: 1, modules: 1, status: 'processing' }, { module: 1, modules: 1, status: 'finished' }])
+        return events([
+          { module: 1, modules: 1, status: 'processing' },
+          { module: 1, modules: 1, status: 'finished' },
+        ])
       case '/v1/model/unload':
         loaded = undefined
         return json(null)
       case '/generate':
-        return events([{ text: 'sglang', output_ids: [5, 2], meta_info: { completion_tokens: 2, finish_reason: { type: 'stop' } } }])
+        return events([
+          {
+            text: 'sglang',
+            output_ids: [5, 2],
+            meta_info: { completion_tokens: 2, finish_reason: { type: 'stop' } },
+          },
+        ])
       case '/v1/completions': {
         if (String(body['prompt']).includes('die')) process.exit(139)
         // What it was started with is its answer.
@@ -112,6 +131,12 @@ function listen(port: number): void {
 }
 
 function shownEnvironment(): Record<string, string | undefined> {
-  const names = ['CUDA_VISIBLE_DEVICES', 'CUDA_DEVICE_ORDER', 'VLLM_PP_LAYER_PARTITION', 'DROVER_HOME', 'TMPDIR']
+  const names = [
+    'CUDA_VISIBLE_DEVICES',
+    'CUDA_DEVICE_ORDER',
+    'VLLM_PP_LAYER_PARTITION',
+    'DROVER_HOME',
+    'TMPDIR',
+  ]
   return Object.fromEntries(names.map((name) => [name, process.env[name]]))
 }

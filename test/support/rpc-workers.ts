@@ -16,6 +16,8 @@ export interface TestRpcWorker {
   output(): string
   /** The processes of llama.cpp's worker that it has started, newest last. */
   workers(): Promise<number[]>
+  /** It stands still, and its connections stay open, as when a cable is pulled. */
+  freeze(): void
   /** SIGKILL to it and all that it runs, as when the machine's power goes. */
   crash(): Promise<void>
   stop(): Promise<number | null>
@@ -67,11 +69,16 @@ export async function startRpcWorkerOn(
       const running = await descendants(child.pid ?? 0)
       return started.filter((pid) => running.includes(pid))
     },
+    freeze: () => {
+      child.kill('SIGSTOP')
+    },
     crash: async () => {
       child.kill('SIGKILL')
       await exited
     },
     stop: () => {
+      // One that stands still could not end.
+      child.kill('SIGCONT')
       child.kill('SIGTERM')
       return exited
     },

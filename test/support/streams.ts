@@ -29,10 +29,15 @@ export interface Load {
   stop(): Promise<Seen>
 }
 
-export interface LoadOptions {
+interface Asked {
   url: string
   models: readonly string[]
   prompts: readonly string[]
+  /** Absent: to their end. */
+  mostTokens?: number
+}
+
+export interface LoadOptions extends Asked {
   /** Requests at once. */
   streams: number
 }
@@ -44,7 +49,7 @@ interface Line {
 }
 
 /** Keeps so many streams running, each with another prompt after the other. */
-export function keepAsking({ url, models, prompts, streams }: LoadOptions): Load {
+export function keepAsking({ url, models, prompts, streams, mostTokens }: LoadOptions): Load {
   const seen: Seen = { answers: 0, errors: [], texts: new Map(), longestGapMs: 0, longestTtftMs: 0 }
   let over = false
   let turn = 0
@@ -53,7 +58,7 @@ export function keepAsking({ url, models, prompts, streams }: LoadOptions): Load
       const at = turn++
       const model = models[at % models.length] ?? ''
       const prompt = prompts[Math.floor(at / models.length) % prompts.length] ?? ''
-      await ask(url, model, prompt, seen)
+      await ask(url, model, prompt, seen, mostTokens)
     }
   }
   const clients = Array.from({ length: streams }, client)
@@ -68,23 +73,24 @@ export function keepAsking({ url, models, prompts, streams }: LoadOptions): Load
 }
 
 /** Answers of one request after the other, with nothing beside it. */
-export async function askInTurn(
-  url: string,
-  models: readonly string[],
-  prompts: readonly string[],
-): Promise<Seen> {
+export async function askInTurn({ url, models, prompts, mostTokens }: Asked): Promise<Seen> {
   const seen: Seen = { answers: 0, errors: [], texts: new Map(), longestGapMs: 0, longestTtftMs: 0 }
-  for (const model of models) for (const prompt of prompts) await ask(url, model, prompt, seen)
+  for (const model of models) for (const prompt of prompts) await ask(url, model, prompt, seen, mostTokens)
   return seen
 }
 
-async function ask(url: string, model: string, prompt: string, seen: Seen): Promise<void> {
+async function ask(url: string, model: string, prompt: string, seen: Seen, mostTokens = -1): Promise<void> {
   let text = ''
   let last: Line = {}
   let lastAtMs = performance.now()
   let isFirst = true
   try {
-    const body = JSON.stringify({ model, prompt, raw: true, options: { temperature: 0 } })
+    const body = JSON.stringify({
+      model,
+      prompt,
+      raw: true,
+      options: { temperature: 0, num_predict: mostTokens },
+    })
     const response = await fetch(`${url}/api/generate`, { method: 'POST', body })
     const decoder = new TextDecoder()
     let tail = ''

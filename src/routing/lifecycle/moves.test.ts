@@ -121,6 +121,33 @@ describe('a model that moves', () => {
   })
 })
 
+describe('a model that finds no room', () => {
+  /** A small one lies on the only card that is large enough. */
+  function crowded(defragments: boolean) {
+    const m = machine([room('large', 12 * gib, { speed: 2 }), room('small', 4 * gib)], 3, 100)
+    m.state.limits.defragments = defragments
+    const small = loaded(m, wish('small', 3 * gib))
+    return { m, small, effects: m.ask(wish('huge', 11 * gib)).effects }
+  }
+
+  it('has a smaller one moved for it, which is not unloaded', () => {
+    const { m, small, effects } = crowded(true)
+    expect(launchOf(effects)).toMatchObject({ wish: { key: 'small' }, deviceIds: ['small'] })
+    expect(only(effects, 'close')).toEqual([])
+    const after = m.load(launchOf(effects)?.entryId ?? 0)
+    expect(only(after, 'close')).toEqual([{ type: 'close', entryId: small, reason: 'moved' }])
+    expect(launchOf(m.end(small).effects)).toMatchObject({ wish: { key: 'huge' }, deviceIds: ['large'] })
+  })
+
+  it('has it unloaded where it may not move, or could not', () => {
+    const { effects } = crowded(false)
+    expect(only(effects, 'close')).toMatchObject([{ reason: 'evicted' }])
+    const { m, small, effects: begun } = crowded(true)
+    launchFailed(m.state, launchOf(begun)?.entryId ?? 0, broken, m.now())
+    expect(only(m.step(), 'close')).toEqual([{ type: 'close', entryId: small, reason: 'evicted' }])
+  })
+})
+
 describe('a model over several devices', () => {
   const rooms = () => ['gpu0', 'gpu1', 'gpu2'].map((id) => room(id, 8 * gib, { spreads: true }))
   /** Its planner takes two devices of those that it is offered. */

@@ -69,7 +69,7 @@ export function placeOnDevices(
 export function advanceMoves(round: Round): void {
   const { state, facts } = round
   for (const moving of state.moves.values()) {
-    if (moving.state === 'starting') start(round, moving)
+    if (moving.state === 'starting') beginMove(round, moving)
     if (moving.state === 'draining' && moving.leaving.every((id) => !state.entries.has(id))) {
       moving.state = 'done'
       moving.endedAtMs = facts.nowMs
@@ -77,7 +77,8 @@ export function advanceMoves(round: Round): void {
   }
 }
 
-function start(round: Round, moving: Move): void {
+/** Starts its successor, or goes on when that is ready. */
+export function beginMove(round: Round, moving: Move): void {
   const { state, facts, effects } = round
   if (moving.successor === undefined) {
     if (state.closed) return

@@ -214,7 +214,11 @@ export function modelsIn(entries: readonly Entry[]): number {
 }
 
 /** The machine once only `left` remain: what the others took is free again. */
-function roomAfter(state: LifecycleState, left: readonly Entry[], machine: MachineFacts): MachineFacts {
+export function roomAfter(
+  state: LifecycleState,
+  left: readonly Entry[],
+  machine: MachineFacts,
+): MachineFacts {
   const leaving = [...state.entries.values()].filter(
     (entry) => !left.includes(entry) && entry.phase !== 'loading',
   )

@@ -9,12 +9,14 @@
  * 4. its model runs, but no instance of it is compatible (a larger context is wanted): one is started on another device
  *    that has room; else no new request gets in, and it is reloaded when idle;
  * 5. its model crashes again and again: it waits for the back-off, or is refused with the reason;
- * 6. there is room: the load starts; else the models whose eviction costs least are closed as they become idle;
+ * 6. there is room: the load starts; else another instance is moved where that makes room, and where it does not, the
+ *    models whose eviction costs least are closed as they become idle;
  * 7. not even an empty machine would have room: refused with what would fit, and nobody has to go for it.
  * A request blocked by 6 keeps later ones from starting loads, so that small models cannot starve a large one.
  */
 import { DroverError } from '../../inference/index.ts'
 import type { Decision } from '../dispatch/index.ts'
+import { makeRoomByMoving } from './defragment.ts'
 import { drainInstances, leaveLostDevices, replaceStale } from './leaving.ts'
 import { advanceMoves } from './moves.ts'
 import { chooseVictims, liesOn, modelsIn, place, placeOnEmpty } from './place.ts'
@@ -358,6 +360,9 @@ function startOrMakeRoom(round: Round, { wish, slotless }: Waiter): Outcome {
     if (tried) state.failedOn.delete(wish.key)
     return { type: 'reject', error: tried ?? new DroverError('insufficient_memory', words) }
   }
+  const mayBegin = modelsIn(running) < state.limits.maxLoadedModels
+  if (mayBegin && state.limits.defragments && makeRoomByMoving(round, wish))
+    return { type: 'wait', blocks: true }
   // What is leaving already may be enough.
   for (const victim of chooseVictims(state, wish, machine, facts.nowMs)) {
     if (victim.phase !== 'ready') continue

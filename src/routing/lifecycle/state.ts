@@ -158,6 +158,8 @@ export interface Move {
   state: 'starting' | 'draining' | 'done' | 'failed'
   /** The instance that takes their place. */
   successor?: number
+  /** The model that it makes room for. */
+  roomFor?: string
   /** Why it failed. */
   error?: string
   startedAtMs: number
@@ -190,6 +192,8 @@ export interface LifecycleLimits {
   maxLoadedModels: number
   /** So long the requests of an instance that is replaced may go on before they are moved; absent: to their end. */
   handOverAfterMs?: number
+  /** Room is made by moving instances, where that will do, before any is unloaded. */
+  defragments?: boolean
   /** Most requests at once on all instances of a device, by its id; else their slots are the limit. */
   maxRequests?: ReadonlyMap<string, number>
 }

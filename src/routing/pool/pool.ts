@@ -42,6 +42,8 @@ export function createPool(options: PoolOptions): Pool {
   const instances = new Map<number, EngineInstance>()
   const leaving = new Map<number, AbortController>()
   const launches = new Map<number, { abort: AbortController; finished: Promise<void> }>()
+  /** Caches of instances that leave, being saved. */
+  const keeping = new Map<number, Promise<void>>()
   const shutdown = new AbortController()
   let cancelWake: () => void = () => undefined
 
@@ -262,8 +264,10 @@ export function createPool(options: PoolOptions): Pool {
   /** The instance goes on until its requests have ended; who comes back meanwhile finds his cache elsewhere. */
   function keepCaches(entryId: number): void {
     const instance = instances.get(entryId)
-    // It never fails, and nobody has to wait for it.
-    if (instance) void options.conversations?.keep(entryId, instance)
+    const kept = instance && options.conversations?.keep(entryId, instance)
+    if (!kept) return
+    keeping.set(entryId, kept)
+    void kept.then(() => keeping.delete(entryId))
   }
 
   function unload(entryId: number, reason: string): void {
@@ -273,8 +277,13 @@ export function createPool(options: PoolOptions): Pool {
     launches.get(entryId)?.abort.abort(new DroverError('engine_crashed', 'the device was lost'))
     if (!instance) return
     dispatcher.remove(entryId)
-    const kept = reason === 'device_lost' ? undefined : options.conversations?.keep(entryId, instance)
-    Promise.resolve(kept)
+    const keep = async () => {
+      if (reason === 'device_lost') return
+      // What is being written is read from it yet.
+      await keeping.get(entryId)
+      await options.conversations?.keep(entryId, instance)
+    }
+    keep()
       .then(() => instance.close())
       .catch((error) => log.error({ reason: asDroverError(error).message }, 'unload failed'))
   }

@@ -124,6 +124,7 @@ const devices = fc.constantFrom<DeviceRoom[][]>(
   [room('gpu0', 10), room('gpu1', 10)],
   [room('gpu0', 25, { maxReplicas: 2 }), room('gpu1', 25)],
   [room('gpu0', 12), room('cpu', 30, { fallback: true, mayFail: false })],
+  [room('gpu0', 12, { speed: 2 }), room('gpu1', 6)],
   [room('gpu0', 6, { spreads: true }), room('gpu1', 6, { spreads: true })],
 )
 
@@ -140,10 +141,11 @@ export const options: fc.Arbitrary<WorldOptions> = fc
       quietWorld.limits,
       { maxLoadedModels: 1 },
       { maxLoadedModels: 3, handOverAfterMs: 20 },
+      { maxLoadedModels: 3, handOverAfterMs: 20, defragments: true },
       { maxLoadedModels: 3, maxRequests: new Map([['gpu0', 1]]) },
     ),
     devices,
-    bytes: fc.constant(quietWorld.bytes),
+    bytes: fc.constantFrom(quietWorld.bytes, quietWorld.bytes, { a: 4, b: 11 }),
     slots: fc.constantFrom(1, 2, 3),
     scripts: fc.array(instanceScript, { maxLength: 5 }),
     tokensAtEnd: sometimes(fc.constant(true), 5),

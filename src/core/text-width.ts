@@ -3,10 +3,12 @@ const wide =
   /^[\p{Emoji_Presentation}\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Bopomofo}\u3000-\u303e\uff01-\uff60\uffe0-\uffe6]/u
 const invisible = /^[\p{M}\p{Cf}]+$/u
 
-const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' })
+/** Made when it is first wanted: its data are large, and a server draws nothing. */
+let segmenter: Intl.Segmenter | undefined
 
 /** The text's characters as a reader sees them: a letter with its accents, an emoji with its modifiers. */
 export function graphemesOf(text: string): string[] {
+  segmenter ??= new Intl.Segmenter(undefined, { granularity: 'grapheme' })
   return Array.from(segmenter.segment(text), ({ segment }) => segment)
 }
 

@@ -88,7 +88,8 @@ describe.each(bothEngines)('50 streams on the %s engine', (engine) => {
     const planned = await change(url, 'rebalance', { dry_run: true })
     expect(planned).toMatchObject([{ state: 'planned', from: ['cpu:0'], to: ['cpu:1'] }])
     const moves = await change(url, 'rebalance')
-    expect(moves).toMatchObject([{ model: planned[0]?.model, from: ['cpu:0'], to: ['cpu:1'] }])
+    // Which of them depends on what each has to do just then.
+    expect(moves).toMatchObject([{ from: ['cpu:0'], to: ['cpu:1'] }])
     await until('it is done', 60_000, async () => {
       const { moves: all } = await layoutOf(url)
       return all.find(({ id }) => id === moves[0]?.id)?.state === 'done'

@@ -76,6 +76,12 @@ export function createInstance(server: RunningServer): EngineInstance {
     const how = exitOf(exit)
     queue.close(() => crashed(how))
     if (how.kind !== 'closed') server.log(`instance ${spec.id} of ${spec.modelName} ended: ${how.reason}`)
+    const { draftTokens = 0, acceptedTokens = 0 } = speculation?.figures() ?? {}
+    if (draftTokens > 0) {
+      server.log(
+        `instance ${spec.id} took ${acceptedTokens} of ${draftTokens} tokens that its draft model guessed`,
+      )
+    }
     await client.close()
     return how
   })

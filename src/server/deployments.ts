@@ -121,15 +121,14 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
     })
     if (!monitoring.enabled || !monitoring.autoOptimization) return inUse
     const expected = forecaster.expected(clock.now(), usualLoadMs + warmAheadMs)
+    const scores = new Map(forecaster.scores().map((score) => [score.model, score]))
     const warm = expected
       .filter(({ model }) => !running.has(model) && known.has(model))
-      .map(({ model, basis, probability }) => ({
-        model,
-        least: 1,
-        most: 1,
-        priority: -1,
-        reason: `it is expected (${basis}, in ${Math.round(probability * 100)} of 100 times)`,
-      }))
+      .map(({ model, basis }) => {
+        const { precision = 1, recall = 1 } = scores.get(model) ?? {}
+        const record = `${percent(precision)} of its forecasts came true, ${percent(recall)} of its times were foreseen`
+        return { model, least: 1, most: 1, priority: -1, reason: `it is expected (${basis}): ${record}` }
+      })
     return [...inUse, ...warm]
   }
 
@@ -298,6 +297,8 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
     close: () => cancel(),
   }
 }
+
+const percent = (share: number) => `${Math.round(share * 100)} %`
 
 type Undoable = { action: Action; moveId?: number }
 

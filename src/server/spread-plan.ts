@@ -11,7 +11,6 @@ import {
   inventoryOf,
   type PlanDevice,
   type PlanInstance,
-  type PlanLink,
   type PlanNode,
   type PlanWishes,
   planModel,
@@ -83,9 +82,8 @@ export function spreadOver(
     (planned, run) => costsOf(planned, run, corrections),
   )
   if (!result.ok) return { ok: false, message: result.message }
-  const [planned] = result.plans[0].instances
-  if (!planned) throw new Error('a plan has no instance')
-  const layout = withLenders(planned, devices)
+  const [layout] = result.plans[0].instances
+  if (!layout) throw new Error('a plan has no instance')
   const shares = sharesOf(layout, cpu?.id)
   const bytes = shares.reduce((sum, share) => sum + share.bytes, 0)
   if (bytes > offer.mostBytes) {
@@ -98,7 +96,7 @@ export function spreadOver(
 /** What the configuration, the request and earlier failures ask of one instance on the devices that are offered. */
 function wishesOf(
   { load, usualContext, asked: { profile, tensorSize, pipelineSize } }: SpreadSubject,
-  { config, engine, devices }: SpreadMeans,
+  { config, engine }: SpreadMeans,
   inventory: Inventory,
   offer: Offer,
   caps: Caps,
@@ -107,15 +105,12 @@ function wishesOf(
   const offered = new Set(offer.devices.map(({ deviceId }) => deviceId))
   const hidden = inventory.devices.filter(({ id }) => !offered.has(id)).map(({ id }) => id)
   const slots = minOf(config.numParallel, caps.slots)
-  // llama.cpp divides no tensors over a network.
-  const onlyLent = lent(offered, devices).length > 1 && inventory.nodes.length === 1
   return {
     ...wishes,
     ...profileOf(profile),
     ...(tensorSize !== undefined && { tensorSize }),
     ...(pipelineSize !== undefined && { pipelineSize }),
     ...(offer.strategy !== undefined && { strategy: offer.strategy }),
-    ...(onlyLent && { strategy: 'pipeline' }),
     avoid: [...(wishes.avoid ?? []), ...hidden],
     // The lifecycle starts them one by one.
     replicas: 1,
@@ -128,9 +123,6 @@ function wishesOf(
     flashAttention: config.flashAttention,
   }
 }
-
-const lent = (offered: ReadonlySet<string>, devices: readonly WorkerDevice[]) =>
-  devices.filter(({ id, rpc }) => rpc !== undefined && offered.has(id))
 
 const modelOf = ({ description: { file, stored, projector, capabilities } }: ResolvedModel) =>
   planModelOf({
@@ -198,34 +190,10 @@ function planInventory(
   const lent = engine === 'llama.cpp' ? devices.filter(({ rpc }) => rpc !== undefined) : []
   const addresses = new Set(lent.map(({ rpc }) => rpc?.address ?? ''))
   const others = lent.map((worker) => lentDevice(worker, usableBytes(worker)))
-  // A machine without a card of its own has those that it is lent, a network away from each other.
-  if (own.devices.length === 0 && others.length > 0) {
-    const near = others.map((device) => ({ ...device, node: ownNode }))
-    return { nodes: own.nodes, devices: near, links: networkBetween(near) }
-  }
   return {
     nodes: [...own.nodes, ...[...addresses].map(lendingNode)],
     devices: [...own.devices, ...others],
     links: own.links,
-  }
-}
-
-/** A gigabit, as most have it. */
-const network = { class: 'lan', bytesPerS: 117e6, latencyS: 150e-6 } as const
-
-function networkBetween(devices: readonly PlanDevice[]): PlanLink[] {
-  return devices.flatMap(({ id: a }, at) => devices.slice(at + 1).map(({ id: b }) => ({ a, b, ...network })))
-}
-
-/** The parts on lent devices as they are reached: by RPC. */
-function withLenders(layout: PlanInstance, devices: readonly WorkerDevice[]): PlanInstance {
-  const address = new Map(devices.map(({ id, rpc }) => [id, rpc?.address]))
-  return {
-    ...layout,
-    parts: layout.parts.map((part) => {
-      const node = address.get(part.deviceId)
-      return node === undefined ? part : { ...part, node, remote: true }
-    }),
   }
 }
 

@@ -66,7 +66,7 @@ function leftOver({ layout, instance }: Candidate): number {
   }, 0)
 }
 
-/** Best first: the fewest nodes, devices and backends among those that are as good as the best, and so on with the rest. */
+/** Best first: the fewest nodes, devices and backends among those that are as good as the best, then the roomiest, and so on with the rest. */
 export function ranked(search: Search, candidates: readonly Candidate[]): Candidate[] {
   const memoryOnly = search.wishes.algorithm === 'memory_only'
   const rest = eligible(search, candidates)
@@ -83,7 +83,9 @@ export function ranked(search: Search, candidates: readonly Candidate[]): Candid
     a.size.host - b.size.host ||
     a.size.nodes - b.size.nodes ||
     a.size.devices - b.size.devices ||
-    a.backends - b.backends
+    a.backends - b.backends ||
+    a.candidate.instance.pipelineSize - b.candidate.instance.pipelineSize ||
+    a.candidate.level - b.candidate.level
   if (memoryOnly)
     return rest.sort((a, b) => bySize(a, b) || b.merit - a.merit).map(({ candidate }) => candidate)
   const order: Candidate[] = []

@@ -1,4 +1,4 @@
-import type { PlanDevice, PlanInstance } from '../contract.ts'
+import type { PlanDevice, PlanInstance, RunShape } from '../contract.ts'
 import { handOverS } from '../speed/index.ts'
 import { enginesOf, runsOn } from './engine-rules.ts'
 import { type Candidate, fitRun, type Search } from './fit-layout.ts'
@@ -11,6 +11,9 @@ import { classOf, type NodeView, viewWithout } from './survey.ts'
 /** Whoever gets a replica that is slower than this beside the first would rather wait for the first. */
 const slowestReplica = 0.25
 
+/** A replica with less of the first one's context would serve too few of its requests. */
+const shortestReplica = 0.5
+
 /** No plan has more instances: beyond it is a cluster of its own. */
 const mostReplicas = 4096
 
@@ -21,7 +24,7 @@ const usualBytes = 65_536
 
 /**
  * More instances like `first` on what it leaves free, `wanted` in all or as many as there is room for. Each serves the
- * same context, with fewer slots where one device is short of memory.
+ * same context, with fewer slots or down to half of it where devices are short of memory and it was not asked for.
  */
 export function replicate(search: Search, first: Candidate, wanted: number | undefined): Candidate[] {
   const most = Math.min(wanted ?? mostReplicas, mostReplicas)
@@ -111,15 +114,31 @@ function fitReplica(
   if (!engine) return undefined
   const layout = singleLayout(engine, view, device)
   const drafts = first.instance.draftDeviceId !== undefined
-  const fewest = search.wishes.slots ?? 1
-  for (let slots = first.run.slots; slots >= fewest; slots--) {
-    const trial = { run: { ...first.run, slots }, level: first.level }
+  for (const run of replicaRuns(search, first)) {
+    const trial = { run, level: first.level }
     const fitted =
       (drafts && fitRun(search, layout, { ...trial, draft: true })) ||
       fitRun(search, layout, { ...trial, draft: false })
     if (fitted) return fastEnough(first, fitted) ? fitted : undefined
   }
   return undefined
+}
+
+/** The first one's run; where they are open, with fewer slots, then with less context. */
+function replicaRuns({ runs, wishes }: Search, first: Candidate): RunShape[] {
+  const { contextLength, slots } = first.run
+  const fewest = Math.min(slots, wishes.slots ?? 1)
+  const fewer = Array.from({ length: slots - fewest + 1 }, (_, less) => ({
+    ...first.run,
+    slots: slots - less,
+  }))
+  const shorter = runs.levels
+    .map((level) => level.contextLength)
+    .filter((context) => context < contextLength && context >= contextLength * shortestReplica)
+  return [
+    ...fewer,
+    ...[...new Set(shorter)].map((context) => ({ ...first.run, contextLength: context, slots: fewest })),
+  ]
 }
 
 function fastEnough(first: Candidate, other: Candidate): boolean {
@@ -176,8 +195,7 @@ interface Offer {
 /** The best group of a node that is like the first: as fast or nearly, and no larger. */
 function bestOfNode(search: Search, first: Candidate): (view: NodeView | undefined) => Offer | undefined {
   const size = sizeOf(first)
-  // Every replica has the first one's context, so that any of them serves any request.
-  const alike = { ...search, runs: { ...search.runs, levels: [first.run] } }
+  const alike = { ...search, runs: { ...search.runs, levels: replicaRuns(search, first) } }
   const known = new Map<string, Offer | undefined>()
   const find = (view: NodeView): Offer | undefined => {
     if (view.devices.length < 2) return undefined

@@ -70,3 +70,14 @@ export function engines(machines: string, names: Inventory['nodes'][number]['eng
   const inventory = parseGpuList(machines)
   return { ...inventory, nodes: inventory.nodes.map((node) => ({ ...node, engines: names })) }
 }
+
+/** The same machines, `bytes` of one device taken by other programs. */
+export function lessFree(machines: string, id: string, bytes: number): Inventory {
+  const inventory = parseGpuList(machines)
+  return {
+    ...inventory,
+    devices: inventory.devices.map((device) =>
+      device.id === id ? { ...device, usableBytes: device.usableBytes - bytes } : device,
+    ),
+  }
+}

@@ -1,5 +1,5 @@
 import { famousModel } from './famous-models.ts'
-import { degraded, engines, type Situation, sockets } from './situation.fixture.ts'
+import { degraded, engines, lessFree, type Situation, sockets } from './situation.fixture.ts'
 
 /** What follows from wishes, and from kinds of machines besides the usual. */
 export const wishSituations: readonly Situation[] = [
@@ -169,6 +169,12 @@ export const wishSituations: readonly Situation[] = [
     machines: degraded('2x3090', 'gpu0'),
     wishes: { strategy: 'single' },
     answer: { strategy: 'single', ids: ['gpu1'] },
+  },
+  {
+    title: 'a card that also drives a screen, and has less memory free, is a replica all the same',
+    model: 'qwen3:32b',
+    machines: lessFree('2x3090', 'gpu0', 2 ** 30),
+    answer: { strategy: 'data', instances: 2, ids: ['gpu1'] },
   },
   {
     title: 'a reserve on each card makes one too small',

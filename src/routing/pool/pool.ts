@@ -25,6 +25,7 @@ import {
   withdraw,
 } from '../lifecycle/index.ts'
 import type { Lease, Pool, PoolOptions } from './contract.ts'
+import { probeHealth } from './health-probe.ts'
 import { createLease } from './lease.ts'
 import { instanceReports, troublesOf, waitingRequests } from './report.ts'
 import { warm } from './warm.ts'
@@ -136,7 +137,7 @@ export function createPool(options: PoolOptions): Pool {
       )
       instances.set(entryId, instance)
       watch(entryId, wish, instance)
-      probeHealth(entryId, instance)
+      watchHealth(entryId, instance)
       launched(state, entryId, {
         nowMs: clock.now(),
         bytes: vramBytes + hostBytes,
@@ -194,25 +195,15 @@ export function createPool(options: PoolOptions): Pool {
     })
   }
 
-  /** Asks an instance now and then whether it works, for as long as it lives. */
-  function probeHealth(entryId: number, instance: EngineInstance): void {
-    const { intervalMs, timeoutMs } = options.healthProbe
-    clock.after(intervalMs, () => {
-      if (instances.get(entryId) !== instance) return
-      const late = new AbortController()
-      const cancel = clock.after(timeoutMs, () =>
-        late.abort(new DroverError('engine_unavailable', 'no answer')),
-      )
-      const probed = (works: boolean) => {
-        cancel()
+  function watchHealth(entryId: number, instance: EngineInstance): void {
+    probeHealth(instance, {
+      clock,
+      ...options.healthProbe,
+      isThere: () => instances.get(entryId) === instance,
+      probed: (works) => {
         // Of one that has gone meanwhile nothing is to be remembered.
         if (state.entries.get(entryId)?.phase === 'ready') options.health.probed(entryId, works, clock.now())
-      }
-      instance.ping(late.signal).then(
-        () => probed(true),
-        () => probed(false),
-      )
-      probeHealth(entryId, instance)
+      },
     })
   }
 

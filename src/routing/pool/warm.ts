@@ -36,7 +36,14 @@ export async function warm(
 }
 
 async function sayOneToken(instance: EngineInstance, signal: AbortSignal): Promise<void> {
-  const request = { prompt: words, sampling: samplingOf({ temperature: 0 }), maxTokens: 1, stop: [] }
+  const chat = { prompt: words, messages: [{ role: 'user' as const, content: words }], tools: [] }
+  const request = {
+    prompt: words,
+    sampling: samplingOf({ temperature: 0 }),
+    maxTokens: 1,
+    stop: [],
+    ...(instance.chatOnly && { chat }),
+  }
   for await (const event of instance.generate(request, signal)) if (event.type === 'done') return
   throw new DroverError('engine_failed', 'the engine ended its first answer before it was complete')
 }

@@ -71,52 +71,74 @@ function likelyGroups(devices: readonly PlanDevice[], kinds: readonly PlanDevice
   return [...unique.values()]
 }
 
-/** `count` of the devices that are near to each other: grown from each of them, the nearest group is taken. */
-export function nearestOf(devices: readonly PlanDevice[], count: number, fabric: Fabric): PlanDevice[] {
-  if (count >= devices.length) return [...devices]
-  let best: PlanDevice[] = []
-  let bestS = Number.POSITIVE_INFINITY
+/**
+ * For each count, from one to `most`, so many of the devices that are near to each other. A group is grown from each
+ * device by the one nearest to all of it (the first in order of equal ones), so that a smaller group is the beginning
+ * of a larger one; of those of a count the one is taken whose slowest way is the fastest.
+ */
+function nearestGroups(devices: readonly PlanDevice[], most: number, fabric: Fabric): PlanDevice[][] {
+  const longest = Math.min(most, devices.length)
+  const bestS = new Array<number>(longest).fill(Number.POSITIVE_INFINITY)
+  const best: PlanDevice[][] = new Array(longest).fill([])
   for (const seed of devices.slice(0, mostSeeds)) {
-    const { group, slowestS } = grow(seed, devices, count, fabric)
-    if (slowestS < bestS) [best, bestS] = [group, slowestS]
+    const { group, slowestS } = grow(seed, devices, longest, fabric)
+    slowestS.forEach((seconds, at) => {
+      if (seconds >= (bestS[at] ?? 0)) return
+      bestS[at] = seconds
+      best[at] = group
+    })
   }
-  return best
+  return best.map((group, at) => (at + 1 === devices.length ? [...devices] : group.slice(0, at + 1)))
 }
 
 const mostSeeds = 16
 /** What a step of a large model hands over. */
 const usualBytes = 65_536
 
+/** The group in the order of its growth, and its slowest way when it had one device, two, and so on. */
 function grow(seed: PlanDevice, devices: readonly PlanDevice[], count: number, fabric: Fabric) {
   const group = [seed]
-  let slowestS = 0
-  const farthestS = (device: PlanDevice) =>
-    Math.max(...group.map((other) => handOverS(fabric.between(device, other), usualBytes)))
+  const slowestS = [0]
+  const rest = devices.filter((device) => device !== seed)
+  // Of each device left, the way to the farthest of the group.
+  const farthestS = new Float64Array(rest.length)
+  let last = seed
   while (group.length < count) {
-    let nearest: PlanDevice | undefined
-    let nearestS = Number.POSITIVE_INFINITY
-    for (const device of devices) {
-      if (group.includes(device)) continue
-      const distanceS = farthestS(device)
-      if (distanceS < nearestS) [nearest, nearestS] = [device, distanceS]
+    let nearest = 0
+    for (let at = 0; at < rest.length; at++) {
+      const device = rest[at]
+      if (!device) continue
+      const distanceS = handOverS(fabric.between(last, device), usualBytes)
+      if (distanceS > (farthestS[at] ?? 0)) farthestS[at] = distanceS
+      if ((farthestS[at] ?? 0) < (farthestS[nearest] ?? 0)) nearest = at
     }
-    if (!nearest) break
-    group.push(nearest)
-    slowestS = Math.max(slowestS, nearestS)
+    const next = rest[nearest]
+    if (!next) break
+    slowestS.push(Math.max(slowestS.at(-1) ?? 0, farthestS[nearest] ?? 0))
+    group.push(next)
+    rest.splice(nearest, 1)
+    farthestS.copyWithin(nearest, nearest + 1)
+    last = next
   }
   return { group, slowestS }
 }
 
-/** Devices in the order of a pipeline: each followed by the nearest that is left, from the first on. */
-export function chain(devices: readonly PlanDevice[], fabric: Fabric): PlanDevice[] {
+/** Devices in the order of a pipeline, `most` of them: each followed by the nearest that is left, from the first on. */
+export function chain(
+  devices: readonly PlanDevice[],
+  fabric: Fabric,
+  most = Number.POSITIVE_INFINITY,
+): PlanDevice[] {
   const rest = [...devices].sort((a, b) => (a.id < b.id ? -1 : 1))
   const ordered: PlanDevice[] = []
-  while (rest.length > 0) {
+  while (rest.length > 0 && ordered.length < most) {
     const last = ordered.at(-1)
     let next = 0
-    if (last) {
-      const distances = rest.map((device) => handOverS(fabric.between(last, device), usualBytes))
-      next = distances.indexOf(Math.min(...distances))
+    let nextS = Number.POSITIVE_INFINITY
+    for (let at = 0; last && at < rest.length; at++) {
+      const device = rest[at]
+      const distanceS = device ? handOverS(fabric.between(last, device), usualBytes) : nextS
+      if (distanceS < nextS) [next, nextS] = [at, distanceS]
     }
     ordered.push(...rest.splice(next, 1))
   }

@@ -1,5 +1,5 @@
 import type { Inventory, PlanDevice, PlanNode, PlanWishes } from '../contract.ts'
-import { type Fabric, fabricOf } from '../speed/index.ts'
+import { type Fabric, fabricOf, type Wire } from '../speed/index.ts'
 
 /** A node with those of its devices that may be taken. */
 export interface NodeView {
@@ -44,10 +44,12 @@ export function survey(inventory: Inventory, wishes: PlanWishes): World {
   const fabric = fabricOf(allowed)
   const weightOf = (device: PlanDevice) =>
     (matches(device, prefer) ? preferred : 1) * (device.degraded || matches(device, shun) ? shunned : 1)
+  const byNode = Map.groupBy(devices, ({ node }) => node)
+  const equipped = new Set(inventory.devices.map(({ node }) => node))
   const views = nodes.map((node) => {
-    const own = devices.filter((device) => device.node === node.id)
+    const own = byNode.get(node.id) ?? []
     const pinned = pins === undefined || pins.includes(node.id) || own.length > 0
-    const cpuOnly = inventory.devices.every((device) => device.node !== node.id)
+    const cpuOnly = !equipped.has(node.id)
     return viewOf({ node, devices: own, hostAllowed: pinned, cpuOnly }, fabric, weightOf)
   })
   return { inventory: allowed, fabric, nodes: views, weightOf }
@@ -99,13 +101,7 @@ function signatureOf(
   weightOf: (device: PlanDevice) => number,
 ): string {
   const own = devices.map((device) => `${classOf(device)} ${device.numaNode ?? ''} ${weightOf(device)}`)
-  const links: string[] = []
-  devices.forEach((a, at) => {
-    for (const b of devices.slice(at + 1)) {
-      const wire = fabric.between(a, b)
-      links.push(`${wire.class}${wire.bytesPerS}/${wire.latencyS}${wire.peerAccess}`)
-    }
-  })
+  const links = devices.map((a, at) => (fabric.untold(a) ? '' : linksFrom(a, devices, at + 1, fabric)))
   const { usableBytes, memoryBytesPerS, flopsPerS, engines, rpc } = node
   const host = [usableBytes, memoryBytesPerS, flopsPerS, engines.join('+'), rpc, hostAllowed, cpuOnly].join(
     ' ',
@@ -113,14 +109,44 @@ function signatureOf(
   return [host, ...own, ...links].join('|')
 }
 
+/** Ways to the devices from `first` on: alike ones that follow each other as one, with their number. */
+function linksFrom(a: PlanDevice, devices: readonly PlanDevice[], first: number, fabric: Fabric): string {
+  let text = ''
+  let last: Wire | undefined
+  let count = 0
+  for (let at = first; at < devices.length; at++) {
+    const b = devices[at]
+    const wire = b && fabric.between(a, b)
+    if (last && wire !== last) text += `${count}x${wireText(last)} `
+    count = wire === last ? count + 1 : 1
+    last = wire
+  }
+  return last ? `${text}${count}x${wireText(last)}` : text
+}
+
+export function wireText(wire: Wire): string {
+  return `${wire.class}${wire.bytesPerS}/${wire.latencyS}${wire.peerAccess}`
+}
+
+const classes = new WeakMap<PlanDevice, string>()
+
 /** The same for devices that serve alike. */
 export function classOf(device: PlanDevice): string {
+  let name = classes.get(device)
+  if (name === undefined) {
+    name = `${kindOf(device)} ${device.usableBytes}`
+    classes.set(device, name)
+  }
+  return name
+}
+
+/** The same for devices that serve alike but for the memory that is free. */
+export function kindOf(device: PlanDevice): string {
   return [
     device.name,
     device.vendor,
     device.backend,
     device.totalBytes,
-    device.usableBytes,
     device.memoryBytesPerS,
     device.flopsPerS,
     device.measured ?? false,

@@ -1,13 +1,11 @@
-export { afterMove, bestMove, type MoveAction, rebalance } from './balance.ts'
+export { type MoveAction, rebalance } from './balance.ts'
 export type * from './contract.ts'
 export { defaultReconcileSettings, noMemory } from './contract.ts'
 export {
   createForecaster,
-  defaultForecastLimits,
   type Forecast,
   type Forecaster,
   type ForecastScore,
 } from './forecast.ts'
-export { loadsOf } from './load.ts'
 export { type Reconciled, reconcile } from './reconcile.ts'
 export { type Done, inverseOf } from './undo.ts'

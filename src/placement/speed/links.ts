@@ -46,32 +46,69 @@ const throughHost = 2
 export interface Fabric {
   between(a: PlanDevice, b: PlanDevice): Wire
   betweenNodes(a: string, b: string): Wire
+  /** No way of the device is told: its place in the machine says all. */
+  untold(device: PlanDevice): boolean
 }
 
+/** Told ways, by one end and the other. */
+type Told = ReadonlyMap<string, ReadonlyMap<string, Wire>>
+
 const fabrics = new WeakMap<Inventory, Fabric>()
+const toldOf = new WeakMap<Inventory['links'], Told>()
 
 export function fabricOf(inventory: Inventory): Fabric {
   const known = fabrics.get(inventory)
   if (known) return known
-  const told = new Map<string, Wire>()
-  for (const link of inventory.links) {
-    const wire = wireOf(link)
-    told.set(`${link.a}\n${link.b}`, wire)
-    told.set(`${link.b}\n${link.a}`, wire)
-  }
-  const betweenNodes = (a: string, b: string) => told.get(`${a}\n${b}`) ?? classWire('lan')
+  const told = toldOf.get(inventory.links) ?? indexed(inventory.links)
+  toldOf.set(inventory.links, told)
+  const betweenNodes = (a: string, b: string) => told.get(a)?.get(b) ?? classWire('lan')
   const fabric: Fabric = {
     betweenNodes,
     between: (a, b) => {
-      const own = told.get(`${a.id}\n${b.id}`)
+      const own = told.get(a.id)?.get(b.id)
       if (own) return own
       if (a.node !== b.node) return betweenNodes(a.node, b.node)
       const apart = a.numaNode !== undefined && b.numaNode !== undefined && a.numaNode !== b.numaNode
       return classWire(apart ? 'sys' : 'phb')
     },
+    untold: ({ id }) => !told.has(id),
   }
   fabrics.set(inventory, fabric)
   return fabric
+}
+
+/** Ways that are alike share one object, so that they are compared at a glance. */
+function indexed(links: Inventory['links']): Told {
+  const told = new Map<string, Map<string, Wire>>()
+  const put = (from: string, to: string, wire: Wire) => {
+    const row = told.get(from)
+    if (row) row.set(to, wire)
+    else told.set(from, new Map([[to, wire]]))
+  }
+  const unlike: Wire[] = []
+  for (const link of links) {
+    const read = wireOf(link)
+    let wire = unlike.find((known) => sameWire(known, read))
+    if (!wire) {
+      wire = read
+      if (unlike.length < mostShared) unlike.push(read)
+    }
+    put(link.a, link.b, wire)
+    put(link.b, link.a, wire)
+  }
+  return told
+}
+
+/** Measured ways may all differ: sharing these is not worth the search. */
+const mostShared = 16
+
+function sameWire(a: Wire, b: Wire): boolean {
+  return (
+    a.class === b.class &&
+    a.bytesPerS === b.bytesPerS &&
+    a.latencyS === b.latencyS &&
+    a.peerAccess === b.peerAccess
+  )
 }
 
 const wires = new Map<WireClass, Wire>()
@@ -117,9 +154,10 @@ export function allReduceS(slowest: Wire, count: number, bytes: number): number 
 export function slowestWire(fabric: Fabric, devices: readonly PlanDevice[]): Wire | undefined {
   let slowest: Wire | undefined
   devices.forEach((a, at) => {
-    for (const b of devices.slice(at + 1)) {
-      const wire = fabric.between(a, b)
-      if (!slowest || costOf(wire) > costOf(slowest)) slowest = wire
+    for (let next = at + 1; next < devices.length; next++) {
+      const b = devices[next]
+      const wire = b && fabric.between(a, b)
+      if (wire && wire !== slowest && (!slowest || costOf(wire) > costOf(slowest))) slowest = wire
     }
   })
   return slowest

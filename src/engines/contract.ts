@@ -392,6 +392,10 @@ export interface Engine {
    * failed launch is left running.
    */
   launch(spec: InstanceSpec, signal: AbortSignal): Promise<EngineInstance>
+  /** Of a chain: the engine that it would run a model of the store on now; absent: always the one of its `name`. */
+  nameFor?(
+    needs: Pick<InstanceSpec, 'modelName' | 'embedding' | 'projectorPaths' | 'adapterPaths'>,
+  ): EngineName
   /** The processes that `launch` would start, to be shown; absent where an engine is no program (embedded). */
   commands?(spec: InstanceSpec): EngineCommand[]
 }

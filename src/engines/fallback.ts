@@ -197,16 +197,19 @@ export function createFallbackEngine(
     throw new DroverError(code, `no engine can run ${modelName}. ${reasons.join('; ')}`, { cause: last })
   }
 
+  function firstFor(needs: Known, format: ModelFormat): ChainLink {
+    const links = chain()
+    const { order } = chooseEngine(links, needsOfKnown(needs, format), failures, clock.monotonicMs())
+    return links[order[0] ?? 0] ?? links[0]
+  }
+
   return {
     name,
     probe: () => probeAll(chain()),
     launch,
-    commands(spec) {
-      const links = chain()
-      const { order } = chooseEngine(links, needsOfKnown(spec, 'unknown'), failures, clock.monotonicMs())
-      const link = links[order[0] ?? 0] ?? links[0]
-      return link.engine.commands?.(spec) ?? []
-    },
+    // The store's files are GGUF; who has another form of a model says so itself.
+    nameFor: (needs) => firstFor(needs, 'gguf').name,
+    commands: (spec) => firstFor(spec, 'unknown').engine.commands?.(spec) ?? [],
   }
 }
 
@@ -224,7 +227,9 @@ async function needsOf(spec: InstanceSpec): Promise<EngineNeeds> {
   return needsOfKnown(spec, await formatOf(spec.modelPath))
 }
 
-function needsOfKnown(spec: InstanceSpec, format: ModelFormat): EngineNeeds {
+type Known = Pick<InstanceSpec, 'modelName' | 'embedding' | 'projectorPaths' | 'adapterPaths'>
+
+function needsOfKnown(spec: Known, format: ModelFormat): EngineNeeds {
   return {
     modelName: spec.modelName,
     format,

@@ -106,3 +106,9 @@ function lastCut(
   if (at < 0 || (barrier !== undefined && at < text.lastIndexOf(barrier))) return undefined
   return { head: text.slice(0, at), tail: text.slice(at + 1) }
 }
+
+/** `tiny` and `tiny:latest` are one model; case does not count. */
+export function isSameModel(a: string, b: string): boolean {
+  const whole = (name: string) => (/:[^/]*$/.test(name) ? name : `${name}:latest`).toLowerCase()
+  return whole(a) === whole(b)
+}

@@ -7,6 +7,7 @@ import { chooseEngine, enginesOf } from './engine-choice.ts'
 import { cpuPartsOf } from './machine.ts'
 import { memoryBookPath, openMemoryBook } from './memory-book.ts'
 import type { PlanMeans } from './planning.ts'
+import { findRpcDevices, noLentDevices } from './rpc-devices.ts'
 
 /** What plans for this machine are made with where no server runs: looked for now. Throws `engine_unavailable`. */
 export async function localPlanMeans(config: Config, runDir: string, log: Logger): Promise<PlanMeans> {
@@ -16,9 +17,10 @@ export async function localPlanMeans(config: Config, runDir: string, log: Logger
     factsOf,
     cpuParts: cpuPartsOf(config.devices),
   })
-  const [{ engine, probe }, found, measurements, book] = await Promise.all([
+  const [{ engine, probe }, found, lending, measurements, book] = await Promise.all([
     chooseEngine(enginesOf(config, runDir, log), log),
     finder.find(),
+    findRpcDevices(config),
     readMeasurements(measurementsPath(config.droverHome), (problem) => log.warn({}, problem)),
     openMemoryBook(memoryBookPath(config.droverHome), log),
   ])
@@ -33,6 +35,7 @@ export async function localPlanMeans(config: Config, runDir: string, log: Logger
     settings: config.gpuInstances,
     vulkanVisible: process.env['GGML_VK_VISIBLE_DEVICES'],
   })
-  for (const problem of [...found.problems, ...problems]) log.warn({}, problem)
-  return { engine, devices, links: found.links, book, degraded: () => false }
+  const lent = engine.name === 'llama.cpp' ? lending : noLentDevices
+  for (const problem of [...found.problems, ...problems, ...lent.problems]) log.warn({}, problem)
+  return { engine, devices: [...devices, ...lent.devices], links: found.links, book, degraded: () => false }
 }

@@ -21,6 +21,7 @@ import {
 import { listsDevices } from './engine-choice.ts'
 import type { MemoryBook } from './memory-book.ts'
 import { memoryKeyOf, memoryTraitsOf } from './memory-use.ts'
+import type { OwnForms } from './model-folders.ts'
 import { type LoadConfig, minOf, specOfLayout, spreadOver } from './spread-plan.ts'
 
 const gib = 2 ** 30
@@ -39,6 +40,7 @@ export interface LoadMeans {
   config: LoadConfig
   engine: EngineName
   book: Pick<MemoryBook, 'correctionsFor' | 'expect'>
+  ownForms: OwnForms
   /** As the last scan found them. */
   devices(): readonly WorkerDevice[]
   links(): readonly Link[]
@@ -49,9 +51,11 @@ export function wishOf(
   model: ResolvedModel,
   options: ModelOptions,
   asked: Pick<RoutingWishes, 'strategy' | 'profile' | 'tensorSize' | 'pipelineSize'>,
-  { config, engine, book, devices, links }: LoadMeans,
+  { config, engine, book, ownForms, devices, links }: LoadMeans,
 ): LoadWish {
   const { file, stored, capabilities } = model.description
+  const ownForm = runsFolders.includes(engine) ? ownForms(stored.displayName) : undefined
+  const shape = ownForm?.shape ?? file.shape
   const reason = listsDevices(engine) ? ollamaOnly(file) : undefined
   if (reason) {
     throw new DroverError(
@@ -77,7 +81,7 @@ export function wishOf(
     const slots = minOf(config.numParallel, caps.slots)
     const fitted = fitInstance({
       modelName: stored.displayName,
-      shape: file.shape,
+      shape,
       budgetBytes,
       wanted: { contextLength: load.contextLength, slots },
       defaultContextLength: Math.min(byDefault, caps.contextLength ?? byDefault),
@@ -101,7 +105,7 @@ export function wishOf(
     ...mostOf(config),
     spread: (offer, caps) =>
       spreadOver(
-        { model, plan, load, usualContext: usualContext(), asked },
+        { model, ownForm, plan, load, usualContext: usualContext(), asked },
         { config, engine, devices: devices(), links: links(), corrections: correctionsOn(devices()) },
         offer,
         caps,
@@ -115,7 +119,7 @@ export function wishOf(
       const where = { devices: devices(), links: links(), engine, config }
       const spec = plan.layout ? specOfLayout(plan.layout, whole, where) : whole
       const run = { ...runOf(chosen), contextLength: spec.contextLength, slots: spec.slots }
-      book.expect(instanceId, memoryKeyOf(model, chosen, engine), estimateMemory(file.shape, run))
+      book.expect(instanceId, memoryKeyOf(model, chosen, engine), estimateMemory(shape, run))
       return spec
     },
     traits: (deviceIds) => {
@@ -124,6 +128,19 @@ export function wishOf(
     },
   }
 }
+
+/** What a model needs of an engine. */
+export function needsOf({ description: { stored, capabilities } }: ResolvedModel) {
+  return {
+    modelName: stored.displayName,
+    embedding: !capabilities.includes('completion'),
+    projectorPaths: stored.projectorPaths,
+    adapterPaths: stored.adapterPaths,
+  }
+}
+
+/** Engines that have models in folders of their own form. */
+const runsFolders: readonly EngineName[] = ['vllm', 'sglang', 'exllama']
 
 /** What the request asks for goes before the configuration, but where that keeps each instance on one device. */
 function strategyOf({ multiGpu }: Config, asked: Strategy | undefined): Strategy | undefined {
@@ -144,7 +161,7 @@ function specOf(
   config: LoadConfig,
   devices: readonly WorkerDevice[],
 ): InstanceSpec {
-  const { file, stored, capabilities } = model.description
+  const { file, stored } = model.description
   const { batchSize, gpuLayers, useMmap, threads } = plan.options
   const [device] = devices
   const port = devices.length === 1 ? device?.settings.port : undefined
@@ -152,14 +169,11 @@ function specOf(
   const { env, ...confined } = confinementOf(devices.filter(({ kind }) => kind !== 'rpc'))
   return {
     id: instanceId,
-    modelName: stored.displayName,
+    ...needsOf(model),
     modelPath: stored.modelPath,
-    projectorPaths: stored.projectorPaths,
-    adapterPaths: stored.adapterPaths,
     ...(file.overrides && { metadataOverrides: file.overrides }),
     contextLength: plan.contextLength,
     slots: plan.slots,
-    embedding: !capabilities.includes('completion'),
     gpuLayers: gpuLayers ?? (onCpu ? 0 : 'auto'),
     ...(stored.draftPath !== undefined && { draft: { modelPath: stored.draftPath } }),
     ...confined,

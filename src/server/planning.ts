@@ -14,7 +14,7 @@ import {
   findFamous,
   hostShare,
   type Inventory,
-  inventoryOf,
+  inventoryWithLent,
   type PlanModel,
   planModelOf,
   usableBytes,
@@ -66,7 +66,7 @@ export function createPlanSources(
     },
     async costsFor(model, inventory) {
       const { book, engine } = await means()
-      const backend = inventory.devices[0]?.backend ?? 'cpu'
+      const backend = inventory.devices.find(({ node }) => node === ownNode)?.backend ?? 'cpu'
       const key = {
         model: basename(model.files.modelPath),
         architecture: model.model.shape.architecture,
@@ -79,7 +79,10 @@ export function createPlanSources(
   }
 }
 
-/** This machine as the planner knows it, other models on it left out of account: they give way. */
+/** What this machine is called in plans. */
+const ownNode = 'this machine'
+
+/** This machine as the planner knows it, with what others lend it; other models are left out of account: they give way. */
 export function machineInventory(
   config: Pick<Config, 'gpuOverheadBytes'>,
   { engine, devices, links, degraded }: Pick<PlanMeans, 'engine' | 'devices' | 'links' | 'degraded'>,
@@ -87,8 +90,8 @@ export function machineInventory(
   const cpu = devices.filter(({ kind }) => kind === 'cpu')
   const { totalMemoryBytes, physicalCores } = readHost()
   const offered = cpu.reduce((sum, worker) => sum + usableBytes(worker, 0), 0)
-  return inventoryOf({
-    node: 'this machine',
+  return inventoryWithLent({
+    node: ownNode,
     devices,
     links: buildTopology(
       devices.map(({ device }) => device),

@@ -66,7 +66,7 @@ function subject(name: string) {
           plan: { contextLength: 4096, slots: 1, bytes: shape.weightBytes, options: {} },
         }
   const model = { key: name, description } as unknown as ResolvedModel
-  return { model, plan, load: {}, usualContext: 4096, asked: {} }
+  return { model, ownForm: undefined, plan, load: {}, usualContext: 4096, asked: {} }
 }
 
 const configOf = (yaml: string) => {
@@ -175,6 +175,20 @@ describe('a model that is too large for one card', () => {
     })
     expect(apart.message).toContain('it needs')
   })
+
+  it.each(['vllm', 'sglang'] as const)(
+    'is told %s as the size of its group, on cards of its own',
+    (engine) => {
+      const devices = [0, 1, 2, 3].map((index) => card(index, 80))
+      const { spec, layout } = spread({ model: 'llama3.1:70b-q8_0', devices, engine })
+      expect(layout?.engine).toBe(engine)
+      expect(spec?.parallel).toMatchObject({ tensor: layout?.tensorSize, pipeline: layout?.pipelineSize })
+      expect(ids({ shares: layout?.parts ?? [] })).toHaveLength(
+        (spec?.parallel?.tensor ?? 0) * (spec?.parallel?.pipeline ?? 0),
+      )
+      expect(spec?.env?.['CUDA_VISIBLE_DEVICES']).toMatch(/^(GPU-\d,?)+$/)
+    },
+  )
 
   it.each(['ollama', 'embedded'] as const)('is divided by %s itself', (engine) => {
     const found = spread({ model: 'llama3.1:70b', devices: [card(0), card(1)], engine })

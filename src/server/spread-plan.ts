@@ -11,6 +11,7 @@ import {
   inventoryOf,
   type PlanDevice,
   type PlanInstance,
+  type PlanModel,
   type PlanNode,
   type PlanWishes,
   planModel,
@@ -20,6 +21,7 @@ import {
   wishesFrom,
 } from '../placement/index.ts'
 import type { LoadOptions, LoadWish, ResolvedModel } from '../routing/index.ts'
+import type { OwnForm } from './model-folders.ts'
 
 /** The configuration, and the folder of saved caches where there is one. */
 export type LoadConfig = Config & { sessionDir: string | undefined }
@@ -36,6 +38,8 @@ export interface SpreadMeans {
 /** What is to be laid out. */
 export interface SpreadSubject {
   model: ResolvedModel
+  /** The model as the engine itself has it, where that is not the store's file. */
+  ownForm: OwnForm | undefined
   plan: LoadWish['plan']
   load: LoadOptions
   /** Tokens of a slot where none were asked for. */
@@ -51,6 +55,14 @@ type Caps = Parameters<Spread>[1]
 /** Where the CPU is not offered, what lies in host memory beside the GPUs' parts is not weighed. */
 const unweighedBytes = Number.MAX_SAFE_INTEGER
 
+/** Engines that are told how a model is divided, with what they run. */
+const plannedFormats: Readonly<Partial<Record<EngineName, PlanModel['format']>>> = {
+  'llama.cpp': 'gguf',
+  vllm: 'safetensors',
+  sglang: 'safetensors',
+  exllama: 'exl',
+}
+
 /**
  * Lays a model over the devices that are offered, by the planner; over CPUs only, and on engines that divide models by
  * themselves, each device has a share by what it has free.
@@ -64,8 +76,9 @@ export function spreadOver(
   const { engine, devices, links, corrections } = means
   const offered = new Map(offer.devices.map(({ deviceId, bytes }) => [deviceId, bytes]))
   const there = devices.filter(({ id }) => offered.has(id))
+  const format = plannedFormats[engine]
   // Others are not told which part of a model lies where, or cannot be.
-  if (engine !== 'llama.cpp' || there.every(({ kind }) => kind === 'cpu')) {
+  if (format === undefined || there.every(({ kind }) => kind === 'cpu' || kind === 'server')) {
     return byFreeMemory(subject.plan, means.config, offer, caps)
   }
   const cpu = there.find(({ kind }) => kind === 'cpu')
@@ -74,9 +87,9 @@ export function spreadOver(
     hostBytes: cpu ? (offered.get(cpu.id) ?? 0) : unweighedBytes,
   })
   const wishes = wishesOf(subject, means, inventory, offer, caps)
-  const usesHost = cpu !== undefined
+  const usesHost = cpu !== undefined && format === 'gguf'
   const result = planModel(
-    modelOf(subject.model),
+    { ...modelOf(subject.model), ...subject.ownForm, format },
     inventory,
     { ...wishes, cpuOffload: usesHost, expertOffload: usesHost },
     (planned, run) => costsOf(planned, run, corrections),

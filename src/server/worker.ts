@@ -23,7 +23,8 @@ import { type Watcher, watchDevices } from './device-watch.ts'
 import { type ChosenEngine, chooseEngine, enginesOf, listsDevices } from './engine-choice.ts'
 import { cpuPartsOf, createMachine, type Machine } from './machine.ts'
 import { type MemoryBook, memoryBookPath, openMemoryBook } from './memory-book.ts'
-import { wishOf } from './plan-load.ts'
+import { type OwnForms, readModelFolders } from './model-folders.ts'
+import { needsOf, wishOf } from './plan-load.ts'
 import type { PlanMeans } from './planning.ts'
 import { createRoutingParts, sessionDirOf } from './routing-parts.ts'
 import { findRpcDevices, noLentDevices, type RpcWatch, watchRpcDevices } from './rpc-devices.ts'
@@ -33,6 +34,7 @@ interface Means extends ChosenEngine {
   watcher: Watcher
   rpc: RpcWatch
   book: MemoryBook
+  ownForms: OwnForms
   /** As the last scan found them. */
   machine(): Machine
   inventory(): Inventory
@@ -65,11 +67,12 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
   )
 
   async function findMeans(): Promise<Means> {
-    const [chosen, found, lent, book] = await Promise.all([
+    const [chosen, found, lent, book, ownForms] = await Promise.all([
       chooseEngine(enginesOf(config, runDir, log), log),
       finder.find(),
       findRpcDevices(config),
       openMemoryBook(memoryBookPath(config.droverHome), log),
+      readModelFolders(config.modelFolders, log),
     ])
     const measured = await createMeasured(chosen, config, log)
     let inventory = measured(found)
@@ -96,6 +99,7 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
       ...chosen,
       engine: rpc.around(book.watch(chosen.engine)),
       book,
+      ownForms,
       watcher,
       rpc,
       machine: () => machine,
@@ -153,11 +157,12 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
     ...(config.goTemplate !== undefined && { prefersGoTemplate: config.goTemplate }),
     wishOf: async (model, options, routing) => {
       deployments.asked(model.key, model.description.stored.displayName)
-      const { engine, machine, inventory, book } = await means
+      const { engine, machine, inventory, book, ownForms } = await means
       return wishOf(model, options, routing, {
         config: { ...config, sessionDir },
-        engine: engine.name,
+        engine: engine.nameFor?.(needsOf(model)) ?? engine.name,
         book,
+        ownForms,
         devices: () => machine().devices,
         links: () => inventory().links,
       })

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DroverError } from '../../inference/index.ts'
+import { isSameModel } from '../../models/index.ts'
 import { watchAttached } from '../attached-watch.ts'
 import type { InstanceExit, InstanceSpec } from '../contract.ts'
 import { loadedLength, loadInTabby } from '../exllama/load.ts'
@@ -7,7 +8,7 @@ import { wakeUp } from '../vllm/sleep.ts'
 import { createClient, type OpenAiClient, wordsOf } from './client.ts'
 import { hasCompletions, type Identified, identify, type ModelCard, notThere } from './identify.ts'
 import type { OpenAiServer, ReadyModel } from './server.ts'
-import { isSameModel, type OpenAiTarget, shownUrl } from './target.ts'
+import { type OpenAiTarget, shownUrl } from './target.ts'
 
 /** How long the answer to a look may take when a connection has broken. */
 const endNoticeMs = 1_000

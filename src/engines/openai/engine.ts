@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { DroverError } from '../../inference/index.ts'
+import { isSameModel } from '../../models/index.ts'
 import type {
   Engine,
   EngineCommand,
@@ -17,7 +18,7 @@ import { identify, versionOf } from './identify.ts'
 import { createInstance } from './instance.ts'
 import type { OpenAiServer } from './server.ts'
 import { type Place, type ServerCommand, spawnServer } from './spawn.ts'
-import { isSameModel, type OpenAiTarget, serverVariable, shownUrl } from './target.ts'
+import { type OpenAiTarget, serverVariable, shownUrl } from './target.ts'
 
 /** The engine's program on this machine. */
 export interface ProgramFacts {

@@ -31,9 +31,3 @@ export function shownUrl(url: string): string {
   const { origin, pathname } = new URL(url)
   return origin + pathname.replace(/\/+$/, '')
 }
-
-/** `tiny` and `tiny:latest` are one model; case does not count. */
-export function isSameModel(a: string, b: string): boolean {
-  const whole = (name: string) => (/:[^/]*$/.test(name) ? name : `${name}:latest`).toLowerCase()
-  return whole(a) === whole(b)
-}

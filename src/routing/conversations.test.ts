@@ -119,16 +119,16 @@ describe('a long conversation', () => {
   it('is saved while it goes on, again when it has grown by a quarter', async () => {
     const keeper = keeperOf({ checkpointTokens: 512 })
     const { instance, saved } = instanceOf()
-    const says = async (tokens: number) => {
+    const says = async (tokens: number, expected: number[]) => {
       keeper.note(1, conversation(tokens), instance)
       // What is saved beside the serving is told by nobody.
       await new Promise((resolve) => setTimeout(resolve, 20))
-      return saved.map((text) => text.length / 4)
+      await vi.waitFor(() => expect(saved.map((text) => text.length / 4)).toEqual(expected), 5_000)
     }
-    expect(await says(448)).toEqual([])
-    expect(await says(512)).toEqual([512])
-    expect(await says(576)).toEqual([512])
-    expect(await says(640)).toEqual([512, 640])
+    await says(448, [])
+    await says(512, [512])
+    await says(576, [512])
+    await says(640, [512, 640])
     expect(keeper.savedTokensOf(conversation(700).blocks)?.(instance)).toBe(640)
   })
 })

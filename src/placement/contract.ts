@@ -42,6 +42,8 @@ export interface PlanDevice {
 /** A machine. */
 export interface PlanNode {
   id: string
+  /** Where its RPC worker is reached, as `host:port`; absent: where it usually is. */
+  address?: string
   /** Host memory that models may take. */
   usableBytes: number
   memoryBytesPerS: number

@@ -7,6 +7,7 @@ export {
   type FoundMachine,
   hostShare,
   inventoryOf,
+  inventoryWithLent,
   parseGpuList,
   parseInventory,
 } from './inventory/index.ts'

@@ -19,7 +19,10 @@ export type SpecBase = Omit<
 export interface SpecPlaces {
   /** The draft model's file, for plans that have one. */
   draftPath?: string
-  /** Where a node's RPC worker, or its part of a group, is reached, as `host:port`. Absent: the node's name at `rpcPort`. */
+  /**
+   * Where a node's RPC worker, or its part of a group, is reached, as `host:port`. Absent: where the inventory says, else
+   * the node's name at `rpcPort`.
+   */
   addressOf?(node: string): string
 }
 
@@ -66,7 +69,7 @@ function llamaSplit(
   { node, splitMode, draftDeviceId, parts }: PlanInstance,
   gpus: readonly PlanPart[],
   inventory: Inventory,
-  { draftPath, addressOf = (name) => `${name}:${rpcPort}` }: SpecPlaces,
+  { draftPath, addressOf = workerAddress(inventory) }: SpecPlaces,
 ): LlamaPart {
   const workers = [...new Set(gpus.filter(({ remote }) => remote).map((part) => part.node))]
   const nameOf = (deviceId: string) => engineNameOf(deviceId, node, workers, inventory)
@@ -92,6 +95,11 @@ function llamaSplit(
     }),
   }
 }
+
+const workerAddress =
+  ({ nodes }: Inventory) =>
+  (name: string) =>
+    nodes.find(({ id }) => id === name)?.address ?? `${name}:${rpcPort}`
 
 /** Layers of a part as llama.cpp counts them: the output head is one. */
 const layersOf = ({ layers: [first, end], output }: PlanPart) => end - first + (output ? 1 : 0)

@@ -1,4 +1,5 @@
 export { backendOf, hostShare } from './devices.ts'
 export { inventoryFrom, parseInventory } from './file.ts'
 export { parseGpuList } from './gpu-list.ts'
+export { inventoryWithLent } from './lent.ts'
 export { type FoundMachine, inventoryOf } from './machine.ts'

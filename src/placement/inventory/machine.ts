@@ -12,7 +12,10 @@ const assumedHost = { memoryBytesPerS: 40e9, flopsPerCore: 30e9 }
 export interface FoundMachine {
   /** The node's name. */
   node: string
-  /** As the engine can use them; attached servers among them are left out: what they have is not known. */
+  /**
+   * As the engine can use them; attached servers among them are left out: what they have is not known. Lent ones count in
+   * `inventoryWithLent` only.
+   */
   devices: readonly WorkerDevice[]
   /** Of `buildTopology`. */
   links: readonly Link[]

@@ -36,12 +36,16 @@ export function wholeComputeBytes(shape: ModelShape, run: RunShape, embedding: b
   return bufferBytes(graphOf(shape, run, embedding, { layers, begins: 'tokens', ends: true, copies: 1 }))
 }
 
-/** Compute buffer of a part that may have some of the layers, on a device or on the CPU. */
+/**
+ * Compute buffer of a part that may have some of the layers, on a device or on the CPU. `known` keeps what was worked
+ * out for the same shape, run and use: parts whose layers are of the same kinds take the same.
+ */
 export function partComputeBytes(
   shape: ModelShape,
   run: RunShape,
   embedding: boolean,
   role: PartRole,
+  known: Map<string, number> = new Map(),
 ): number {
   const [first, end] = role.layers
   if (first >= end && !role.output) return 0
@@ -52,7 +56,12 @@ export function partComputeBytes(
     ends: role.output,
     copies: onCpu ? 1 : copiesOf(role),
   }
-  return bufferBytes(graphOf(shape, run, embedding, part)) + (role.borrows ? borrowedBytes(shape, run) : 0)
+  const kinds = layerKinds(shape)
+  const alike = part.layers.map((layer) => kinds[layer]).join(' ')
+  const key = `${part.begins} ${part.ends} ${part.copies} ${alike}`
+  const bytes = known.get(key) ?? bufferBytes(graphOf(shape, run, embedding, part))
+  known.set(key, bytes)
+  return bytes + (role.borrows ? borrowedBytes(shape, run) : 0)
 }
 
 /** The host's share of a computation whose layers are all on devices: inputs, and the looked-up embeddings. */
@@ -86,16 +95,29 @@ function borrowedBytes(shape: ModelShape, run: RunShape): number {
   return largest + crossingStates * f32Bytes * physicalBatch(run) * shape.embeddingLength
 }
 
+const kindsOf = new WeakMap<ModelShape, readonly number[]>()
+
+/** Of each layer a number that is the same for layers whose computation takes the same. */
+function layerKinds(shape: ModelShape): readonly number[] {
+  const known = kindsOf.get(shape)
+  if (known) return known
+  const numbers = new Map<string, number>()
+  const kinds = layersOf(shape).map(({ feedForwardLength, expertCount, sharedLength }, layer) => {
+    const heads = shape.headCountKv[layer]
+    const text = `${isSliding(shape, layer)} ${heads} ${feedForwardLength} ${expertCount} ${sharedLength}`
+    const number = numbers.get(text) ?? numbers.size
+    numbers.set(text, number)
+    return number
+  })
+  kindsOf.set(shape, kinds)
+  return kinds
+}
+
 /** Layers of a range, without the many that are like those before them. */
 function representativeLayers(shape: ModelShape, first: number, end: number): number[] {
-  const layers = layersOf(shape)
-  const kinds = Array.from({ length: Math.max(0, end - first) }, (_, index) => {
-    const { feedForwardLength, expertCount } = layers[first + index] ?? {}
-    const heads = shape.headCountKv[first + index]
-    return `${isSliding(shape, first + index)} ${heads} ${feedForwardLength} ${expertCount}`
-  })
+  const kinds = layerKinds(shape).slice(first, Math.max(first, end))
   const looked = new Set(kinds).size > 1 ? alternating : 0
-  const seen = new Map<string, number>()
+  const seen = new Map<number, number>()
   return kinds.flatMap((kind, index) => {
     const count = seen.get(kind) ?? 0
     seen.set(kind, count + 1)

@@ -14,11 +14,13 @@ export function costsOf(model: PlanModel, run: RunShape, corrections?: Correctio
   const { shape, embedding = false } = model
   const scale = corrections ?? uncorrected
   const known = new Map<string, number>()
+  const buffers = new Map<string, number>()
   const computeBytes = (role: PartRole): number => {
     const [first, end] = role.layers
     const overlaps = role.devices > role.tensorSize
     const key = `${role.backend === 'cpu'} ${first} ${end} ${role.output} ${overlaps} ${role.borrows}`
-    const bytes = known.get(key) ?? Math.ceil(scale.compute * partComputeBytes(shape, run, embedding, role))
+    const bytes =
+      known.get(key) ?? Math.ceil(scale.compute * partComputeBytes(shape, run, embedding, role, buffers))
     known.set(key, bytes)
     return bytes
   }

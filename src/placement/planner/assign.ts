@@ -43,35 +43,44 @@ export function divideFastest(
   maySkip: boolean,
 ): Ends | undefined {
   let before: Float64Array = new Float64Array(items + 1).fill(Number.POSITIVE_INFINITY)
+  let after: Float64Array = new Float64Array(items + 1)
   before[0] = 0
-  const froms: Int32Array[] = []
-  for (const stage of stages) {
-    const from = new Int32Array(items + 1).fill(-1)
-    before = divideStep(stage, before, from, items, maySkip)
-    froms.push(from)
-  }
+  const froms = new Int32Array(stages.length * (items + 1)).fill(-1)
+  const window = new Int32Array(items + 1)
+  stages.forEach((stage, at) => {
+    const from = froms.subarray(at * (items + 1), (at + 1) * (items + 1))
+    divideStep(stage, { before, after, from, window }, items, maySkip)
+    ;[before, after] = [after, before]
+  })
   if (!Number.isFinite(before[items] ?? Number.POSITIVE_INFINITY)) return undefined
-  const ends: number[] = []
+  const ends = new Array<number>(stages.length)
   let end = items
-  for (const from of froms.reverse()) {
-    ends.push(end)
-    end = from[end] ?? 0
+  for (let at = stages.length - 1; at >= 0; at--) {
+    ends[at] = end
+    end = froms[at * (items + 1) + end] ?? 0
   }
-  return ends.reverse()
+  return ends
+}
+
+interface Step {
+  /** The least seconds up to each item, without this stage and (written) with it. */
+  before: Float64Array
+  after: Float64Array
+  /** Written: where this stage's items begin. */
+  from: Int32Array
+  /** Begins in order of position and value: the first is the best that still fits. */
+  window: Int32Array
 }
 
 function divideStep(
   stage: StageRoom,
-  before: Float64Array,
-  from: Int32Array,
+  { before, after, from, window }: Step,
   items: number,
   maySkip: boolean,
-): Float64Array {
-  const after = new Float64Array(items + 1).fill(Number.POSITIVE_INFINITY)
+): void {
+  after.fill(Number.POSITIVE_INFINITY)
   const { bytes, seconds } = stage
   const valueAt = (k: number) => (before[k] ?? 0) - (seconds[k] ?? 0) + (k === 0 ? 0 : stage.entryS)
-  // Begins in order of position and value: the first is the best that still fits.
-  const window = new Int32Array(items + 1)
   let head = 0
   let tail = 0
   for (let end = 0; end <= items; end++) {
@@ -95,7 +104,12 @@ function divideStep(
       window[tail++] = end
     }
   }
-  return after
+}
+
+/** Whether the stages hold the items at all: each filled to the brim in turn. */
+export function canHold(stages: readonly StageRoom[], items: number): boolean {
+  const bytes = stages.map((stage) => stage.bytes)
+  return canFill(stages, bytes, items, 0, 0, Number.POSITIVE_INFINITY)
 }
 
 /**

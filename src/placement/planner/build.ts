@@ -3,7 +3,7 @@ import { between, layerSumsOf } from '../speed/index.ts'
 import type { Ends } from './assign.ts'
 import { embedsOnDevice, usableFor } from './engine-rules.ts'
 import { devicesOf, type Layout, type LayoutStage, tensorSizeOf, usesHost } from './layout.ts'
-import { cacheShare, type Load } from './rooms.ts'
+import { borrows, cacheShare, hostOf, type Load } from './rooms.ts'
 
 /** A stage with the layers that it was given. */
 interface Filled {
@@ -107,6 +107,7 @@ function memoryOf(load: Load, filled: Filled, device: PlanDevice | undefined, pl
       (sum, { kind, ...rest }) => sum + ('devices' in rest ? rest.devices.length : 1),
       0,
     ),
+    borrows: device !== undefined && borrows(load),
   }
   const away = filled.hostExperts.reduce((sum, layer) => sum + (costs.layers[layer]?.expertBytes ?? 0), 0)
   const embedding = first === 0 && embedsOnDevice(model) ? costs.host.weightsBytes : 0
@@ -123,8 +124,9 @@ function memoryOf(load: Load, filled: Filled, device: PlanDevice | undefined, pl
 }
 
 /** The process's own memory, with the experts that lie there. */
-function hostParts({ costs, model }: Load, parts: readonly PlanPart[]): MemoryParts {
-  const { host } = costs
+function hostParts(load: Load, parts: readonly PlanPart[]): MemoryParts {
+  const { costs, model } = load
+  const host = hostOf(load)
   const away = new Set(parts.flatMap(({ hostExperts }) => hostExperts))
   const experts = [...away].reduce((sum, layer) => sum + (costs.layers[layer]?.expertBytes ?? 0), 0)
   const onDevices = parts.some(({ kind }) => kind === 'gpu')

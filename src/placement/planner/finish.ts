@@ -1,6 +1,7 @@
 import type { Plan, Strategy } from '../contract.ts'
 import { speedOf } from '../speed/index.ts'
-import { type Candidate, lengthen, type Search } from './fit-layout.ts'
+import type { Candidate, Search } from './candidate.ts'
+import { lengthen } from './fit-layout.ts'
 import { devicesOf } from './layout.ts'
 import { usedStages } from './rank.ts'
 import { reasonsOf } from './reasons.ts'

@@ -1,30 +1,12 @@
-import type { ModelCosts, PlanInstance, PlanModel, PlanSpeed, PlanWishes, RunShape } from '../contract.ts'
+import type { ModelCosts, PlanInstance, PlanWishes, RunShape } from '../contract.ts'
 import { speedOf } from '../speed/index.ts'
-import { divideEvenly, divideFastest, type StageRoom } from './assign.ts'
+import { canHold, divideEvenly, divideFastest, type StageRoom } from './assign.ts'
 import { buildInstance } from './build.ts'
+import type { Candidate, Search } from './candidate.ts'
+import { fitOnce } from './fits.ts'
 import { devicesOf, hasHostStage, type Layout, tensorSizeOf, usesHost } from './layout.ts'
 import { type Load, roomsOf } from './rooms.ts'
-import { contextStep, type Runs } from './runs.ts'
-import type { World } from './survey.ts'
-
-/** What a search goes by. */
-export interface Search {
-  model: PlanModel
-  wishes: PlanWishes
-  runs: Runs
-  world: World
-}
-
-/** A layout that holds the model. */
-export interface Candidate {
-  layout: Layout
-  instance: PlanInstance
-  run: RunShape
-  /** Place of the run among `Runs.levels`: 0 is what was wanted most. */
-  level: number
-  costs: ModelCosts
-  speed: PlanSpeed
-}
+import { contextStep } from './runs.ts'
 
 /** A division that is a little slower but leaves all devices room is the better one. */
 const worthUneven = 1.02
@@ -36,6 +18,10 @@ const worthRoom = 0.95
  * before more slots or a longer context, and is left out where no run has room for it.
  */
 export function fitLayout(search: Search, layout: Layout): Candidate | undefined {
+  return fitOnce(search, layout, () => fitAnew(search, layout))
+}
+
+function fitAnew(search: Search, layout: Layout): Candidate | undefined {
   const drafts = search.model.draft && devicesOf(layout).length > 0
   return (drafts ? fitLevels(search, layout, true) : undefined) ?? fitLevels(search, layout, false)
 }
@@ -133,6 +119,7 @@ function divide(load: Load, run: RunShape, wishes: PlanWishes): Divided {
   const rooms = roomsOf(load)
   if (rooms.some(({ roomBytes }) => roomBytes < 0) && !load.layout.maySkip) return nothing
   const items = load.costs.layers.length + 1
+  if (!canHold(rooms, items)) return nothing
   const build = (ends: readonly number[] | undefined) => ends && buildInstance(load, ends, run)
   if (rooms.length === 1) {
     const whole = divideFastest(rooms, items, false)

@@ -1,5 +1,5 @@
 import type { PlanInstance, PlanWishes, Rejected } from '../contract.ts'
-import type { Candidate } from './fit-layout.ts'
+import type { Candidate } from './candidate.ts'
 import { devicesOf, hasHostStage, type Layout, type LayoutKind } from './layout.ts'
 import { listDevices } from './texts.ts'
 

@@ -1,46 +1,66 @@
 import type { PlanDevice } from '../contract.ts'
 import { type Fabric, handOverS } from '../speed/index.ts'
-import { classOf } from './survey.ts'
-
-/** With more ways than this to take devices of each kind, only the likely ones are looked at. */
-const mostGroups = 256
+import { classOf, kindOf } from './survey.ts'
 
 /**
- * Groups of at least two devices of one node that are worth a look, smaller ones first. Devices of one kind serve alike,
- * so a group is how many of each kind it takes; which ones is decided by how near they are to each other.
+ * With more ways than this to take devices of each kind, devices that only differ in free memory are of one kind, the
+ * roomiest first; with still more, only the likely ones are looked at.
+ */
+const mostGroups = 100
+
+/**
+ * Groups of two to `most` devices of one node that are worth a look, smaller ones first. Devices of one kind serve
+ * alike, so a group is how many of each kind it takes; which ones is decided by how near they are to each other.
  */
 export function groupsOf(devices: readonly PlanDevice[], fabric: Fabric, most: number): PlanDevice[][] {
-  const kinds = byKind(devices)
-  const ways = kinds.reduce((product, kind) => product * (kind.length + 1), 1)
-  const groups = ways <= mostGroups ? allGroups(kinds, fabric) : likelyGroups(devices, kinds)
+  const kinds = kindsOf(devices)
+  const groups =
+    waysOf(kinds) <= mostGroups ? allGroups(kinds, fabric, most) : likelyGroups(devices, kinds, most)
   return groups
     .filter((group) => group.length >= 2 && group.length <= most)
-    .map((group) => chain(group, fabric))
     .sort((a, b) => a.length - b.length)
 }
 
-export function byKind(devices: readonly PlanDevice[]): PlanDevice[][] {
-  const kinds = new Map<string, PlanDevice[]>()
-  for (const device of devices) {
-    const kind = classOf(device)
-    const others = kinds.get(kind)
-    if (others) others.push(device)
-    else kinds.set(kind, [device])
-  }
-  return [...kinds.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, kind]) => kind)
+function waysOf(kinds: readonly PlanDevice[][]): number {
+  return kinds.reduce((product, kind) => product * (kind.length + 1), 1)
 }
 
-function allGroups(kinds: readonly PlanDevice[][], fabric: Fabric): PlanDevice[][] {
+/** Devices by kind: the finer kinds where these are few enough for all groups of them to be looked at. */
+function kindsOf(devices: readonly PlanDevice[]): PlanDevice[][] {
+  const fine = byKind(devices)
+  return waysOf(fine) <= mostGroups ? fine : byMake(devices)
+}
+
+/** Devices that serve alike. */
+export function byKind(devices: readonly PlanDevice[]): PlanDevice[][] {
+  return grouped(devices, classOf)
+}
+
+/** Devices that serve alike but for their free memory, those with most of it first. */
+export function byMake(devices: readonly PlanDevice[]): PlanDevice[][] {
+  return grouped(devices, kindOf).map((kind) => kind.sort((a, b) => b.usableBytes - a.usableBytes))
+}
+
+function grouped(devices: readonly PlanDevice[], nameOf: (device: PlanDevice) => string): PlanDevice[][] {
+  const kinds = [...Map.groupBy(devices, nameOf)]
+  return kinds.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, kind]) => kind)
+}
+
+function allGroups(kinds: readonly PlanDevice[][], fabric: Fabric, most: number): PlanDevice[][] {
   let groups: PlanDevice[][] = [[]]
   for (const kind of kinds) {
-    const choices = kind.map((_, at) => nearestOf(kind, at + 1, fabric))
+    const choices = nearestGroups(kind, most, fabric)
     groups = groups.flatMap((group) => [group, ...choices.map((choice) => [...group, ...choice])])
   }
   return groups
 }
 
 /** The devices in order of speed and of memory, from the first on; and all of each kind. */
-function likelyGroups(devices: readonly PlanDevice[], kinds: readonly PlanDevice[][]): PlanDevice[][] {
+function likelyGroups(
+  devices: readonly PlanDevice[],
+  kinds: readonly PlanDevice[][],
+  most: number,
+): PlanDevice[][] {
   const orders: ((a: PlanDevice, b: PlanDevice) => number)[] = [
     (a, b) => b.memoryBytesPerS - a.memoryBytesPerS || b.usableBytes - a.usableBytes,
     (a, b) => b.usableBytes - a.usableBytes || b.memoryBytesPerS - a.memoryBytesPerS,
@@ -53,21 +73,20 @@ function likelyGroups(devices: readonly PlanDevice[], kinds: readonly PlanDevice
       : []),
     ...kinds,
   ]
-  const groups = pools.flatMap((pool) =>
-    orders.flatMap((order) => {
+  const unique = new Map<string, PlanDevice[]>()
+  for (const pool of pools) {
+    for (const order of orders) {
       const sorted = [...pool].sort(order)
-      return sorted.map((_, at) => sorted.slice(0, at + 1))
-    }),
-  )
-  const unique = new Map(
-    groups.map((group) => [
-      group
-        .map(({ id }) => id)
-        .sort()
-        .join('\n'),
-      group,
-    ]),
-  )
+      for (let count = 2; count <= Math.min(most, sorted.length); count++) {
+        const group = sorted.slice(0, count)
+        const key = group
+          .map(({ id }) => id)
+          .sort()
+          .join('\n')
+        if (!unique.has(key)) unique.set(key, group)
+      }
+    }
+  }
   return [...unique.values()]
 }
 

@@ -1,9 +1,9 @@
 import type { EngineName } from '../../engines/index.ts'
 import type { PlanDevice } from '../contract.ts'
+import type { Search } from './candidate.ts'
 import { abilitiesOf } from './engine-rules.ts'
-import type { Search } from './fit-layout.ts'
 import { allowedKinds } from './found.ts'
-import { byKind, chain } from './groups.ts'
+import { byKind, byMake, chain } from './groups.ts'
 import { gpuStage, type Layout, type LayoutStage } from './layout.ts'
 import { oneVendor, withinWatts } from './limits.ts'
 import type { NodeView } from './survey.ts'
@@ -40,7 +40,7 @@ function deviceSets(search: Search, engine: EngineName, devices: readonly PlanDe
   const kinds = allowedKinds(wishes)
   const { mostDevices } = abilitiesOf(engine)
   const cards = devices.filter(({ backend }) => backend !== 'cpu')
-  const alike = byKind(cards)
+  const alike = fewKinds(cards)
   const vendors = [...new Set(cards.map(({ vendor }) => vendor))]
   const sets = [
     ...alike.map((kind) => kind.slice(0, 1)),
@@ -66,6 +66,12 @@ function deviceSets(search: Search, engine: EngineName, devices: readonly PlanDe
 /** With more kinds of devices in a node their combinations are not looked at. */
 const mostKinds = 4
 
+/** Devices by kind; of many kinds, those that only differ in free memory are one. */
+function fewKinds(devices: readonly PlanDevice[]): PlanDevice[][] {
+  const kinds = byKind(devices)
+  return kinds.length <= mostKinds ? kinds : byMake(devices)
+}
+
 function beginnings(
   kinds: readonly PlanDevice[][],
   order: (a: PlanDevice, b: PlanDevice) => number,
@@ -77,7 +83,9 @@ function beginnings(
 
 function fastest(devices: readonly PlanDevice[], most: number): PlanDevice[] {
   if (devices.length <= most) return [...devices]
-  return [...devices].sort((a, b) => b.memoryBytesPerS - a.memoryBytesPerS).slice(0, most)
+  return [...devices]
+    .sort((a, b) => b.memoryBytesPerS - a.memoryBytesPerS || b.usableBytes - a.usableBytes)
+    .slice(0, most)
 }
 
 function withHost(

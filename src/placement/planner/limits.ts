@@ -1,7 +1,7 @@
 import type { EngineName } from '../../engines/index.ts'
 import type { PlanDevice } from '../contract.ts'
+import type { Search } from './candidate.ts'
 import { usableFor } from './engine-rules.ts'
-import type { Search } from './fit-layout.ts'
 import { gibibytes } from './texts.ts'
 
 /** Whether devices together draw no more than is allowed; one that does not tell what it draws is too much. */

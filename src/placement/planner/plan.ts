@@ -1,7 +1,8 @@
 import type { Inventory, Plan, PlanModel, PlanResult, PlanWishes, Rejected } from '../contract.ts'
 import { costsOf } from '../memory/costs.ts'
+import type { Search } from './candidate.ts'
 import { finish } from './finish.ts'
-import type { Search } from './fit-layout.ts'
+import { newFits } from './fits.ts'
 import { distinct, ranked, whyNot } from './rank.ts'
 import { refuse } from './refuse.ts'
 import { type CostsOf, runsOf } from './runs.ts'
@@ -41,7 +42,8 @@ export function planModel(
 }
 
 function searchOf(model: PlanModel, inventory: Inventory, wishes: PlanWishes, costs: CostsOf): Search {
-  return { model, wishes, runs: runsOf(model, wishes, costs), world: survey(inventory, wishes) }
+  const runs = runsOf(model, wishes, costs)
+  return { model, wishes, runs, world: survey(inventory, wishes), fits: newFits() }
 }
 
 function fitsWith(inventory: Inventory, costs: CostsOf) {

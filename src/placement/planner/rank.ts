@@ -1,5 +1,5 @@
 import type { Rejected } from '../contract.ts'
-import type { Candidate, Search } from './fit-layout.ts'
+import type { Candidate, Search } from './candidate.ts'
 import { describeLayout } from './found.ts'
 import { devicesOf } from './layout.ts'
 import { countOf, percent, rate } from './texts.ts'
@@ -66,54 +66,73 @@ function leftOver({ layout, instance }: Candidate): number {
   }, 0)
 }
 
+/** A candidate with what it is compared by. */
+export interface Sized {
+  candidate: Candidate
+  merit: number
+  size: Size
+  /** Each is one more driver that has to agree with the others. */
+  backends: number
+  /** To break ties always alike. */
+  key: string
+}
+
+export function sized(search: Search, candidate: Candidate): Sized {
+  return {
+    candidate,
+    merit: meritOf(search, candidate),
+    size: sizeOf(candidate),
+    backends: new Set(devicesOf({ stages: usedStages(candidate) }).map(({ backend }) => backend)).size,
+    key: keyOf(candidate),
+  }
+}
+
 /** Best first: the fewest nodes, devices and backends among those that are as good as the best, then the roomiest, and so on with the rest. */
 export function ranked(search: Search, candidates: readonly Candidate[]): Candidate[] {
-  const memoryOnly = search.wishes.algorithm === 'memory_only'
-  const rest = eligible(search, candidates)
-    .map(
-      (candidate): Sized => ({
-        candidate,
-        merit: meritOf(search, candidate),
-        size: sizeOf(candidate),
-        backends: new Set(devicesOf({ stages: usedStages(candidate) }).map(({ backend }) => backend)).size,
-      }),
-    )
-    .sort((a, b) => b.merit - a.merit || (keyOf(a.candidate) < keyOf(b.candidate) ? -1 : 1))
-  const bySize = (a: Sized, b: Sized) =>
-    a.size.host - b.size.host ||
-    a.size.nodes - b.size.nodes ||
-    a.size.devices - b.size.devices ||
-    a.backends - b.backends ||
-    a.candidate.instance.pipelineSize - b.candidate.instance.pipelineSize ||
-    a.candidate.level - b.candidate.level
-  if (memoryOnly)
-    return rest.sort((a, b) => bySize(a, b) || b.merit - a.merit).map(({ candidate }) => candidate)
+  const rest = eligible(
+    search,
+    candidates.map((candidate) => sized(search, candidate)),
+  )
   const order: Candidate[] = []
   while (rest.length > 0) {
-    const most = rest[0]?.merit ?? 0
-    const near = rest.filter(({ merit }) => merit * worthMoreDevices >= most)
-    const best = near.reduce((a, b) => (bySize(b, a) < 0 ? b : a))
+    const best = bestOf(search, rest)
+    if (!best) break
     order.push(best.candidate)
     rest.splice(rest.indexOf(best), 1)
   }
   return order
 }
 
-interface Sized {
-  candidate: Candidate
-  merit: number
-  size: Size
-  /** Each is one more driver that has to agree with the others. */
-  backends: number
+/** The first of them as `ranked` has it. */
+export function bestOf<T extends Sized>({ wishes }: Search, all: readonly T[]): T | undefined {
+  const most = all.reduce((merit, one) => Math.max(merit, one.merit), 0)
+  const memoryOnly = wishes.algorithm === 'memory_only'
+  const near = memoryOnly ? all : all.filter(({ merit }) => merit * worthMoreDevices >= most)
+  const [first] = near
+  return first && near.reduce((a, b) => (compare(b, a) < 0 ? b : a), first)
 }
 
-function eligible({ wishes }: Search, candidates: readonly Candidate[]): readonly Candidate[] {
-  if (wishes.algorithm !== 'power_aware') return candidates
-  const fastest = Math.max(...candidates.map(({ speed }) => speed.decodeTokensPerS))
-  return candidates.filter(({ speed }) => speed.decodeTokensPerS >= slowestOfPowerAware * fastest)
+function compare(a: Sized, b: Sized): number {
+  return (
+    a.size.host - b.size.host ||
+    a.size.nodes - b.size.nodes ||
+    a.size.devices - b.size.devices ||
+    a.backends - b.backends ||
+    a.candidate.instance.pipelineSize - b.candidate.instance.pipelineSize ||
+    a.candidate.level - b.candidate.level ||
+    b.merit - a.merit ||
+    (a.key < b.key ? -1 : 1)
+  )
 }
 
-/** To break ties always alike. */
+/** Those that are not too slow for what the wishes save. */
+export function eligible<T extends Sized>({ wishes }: Search, all: readonly T[]): T[] {
+  if (wishes.algorithm !== 'power_aware') return [...all]
+  const rateOf = ({ candidate }: T) => candidate.speed.decodeTokensPerS
+  const fastest = Math.max(...all.map(rateOf))
+  return all.filter((one) => rateOf(one) >= slowestOfPowerAware * fastest)
+}
+
 function keyOf({ layout, instance }: Candidate): string {
   return `${layout.kind} ${instance.parts.map(({ deviceId }) => deviceId).join(' ')}`
 }

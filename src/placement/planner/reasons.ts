@@ -1,5 +1,5 @@
 import { slowestWire } from '../speed/index.ts'
-import type { Candidate, Search } from './fit-layout.ts'
+import type { Candidate, Search } from './candidate.ts'
 import { devicesOf } from './layout.ts'
 import { leastBytes } from './limits.ts'
 import { sizeOf } from './rank.ts'

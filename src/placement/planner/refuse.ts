@@ -1,6 +1,6 @@
 import type { Inventory, PlanModel, PlanResult, PlanWishes, Rejected } from '../contract.ts'
+import type { Search } from './candidate.ts'
 import { enginesOf } from './engine-rules.ts'
-import type { Search } from './fit-layout.ts'
 import { leastBytes } from './limits.ts'
 import { gibibytes } from './texts.ts'
 

@@ -1,9 +1,11 @@
 import type { PlanDevice, PlanInstance, RunShape } from '../contract.ts'
 import { handOverS } from '../speed/index.ts'
+import type { Candidate, Search } from './candidate.ts'
 import { enginesOf, runsOn } from './engine-rules.ts'
-import { type Candidate, fitRun, type Search } from './fit-layout.ts'
+import { fitRun } from './fit-layout.ts'
+import { newFits } from './fits.ts'
 import { devicesOf } from './layout.ts'
-import { ranked, sizeOf } from './rank.ts'
+import { bestOf, eligible, ranked, type Sized, sized, sizeOf } from './rank.ts'
 import { moved, singleLayout } from './search.ts'
 import { searchNode } from './search-node.ts'
 import { classOf, type NodeView, viewWithout } from './survey.ts'
@@ -171,14 +173,12 @@ function withinNodes(search: Search, first: Candidate, most: number, watts: Watt
   }
   const best = bestOfNode(search, first)
   while (taken.length < most) {
-    const offers = [...rest.values()].flatMap(([view]) => best(view) ?? [])
-    const affordable = offers.filter(({ candidate }) => wattsOf(search, candidate) <= watts.left)
-    const [next] = ranked(
-      search,
-      affordable.map(({ candidate }) => candidate),
-    )
-    const view = next && affordable.find(({ candidate }) => candidate === next)?.view
-    if (!next || !view) break
+    const offers = [...rest.values()]
+      .flatMap(([view]) => best(view) ?? [])
+      .filter((offer) => wattsOf(search, offer.candidate) <= watts.left)
+    const offer = bestOf(search, eligible(search, offers))
+    if (!offer) break
+    const { candidate: next, view } = offer
     taken.push(next)
     watts.left -= wattsOf(search, next)
     rest.set(view.signature, (rest.get(view.signature) ?? []).slice(1))
@@ -187,19 +187,19 @@ function withinNodes(search: Search, first: Candidate, most: number, watts: Watt
   return taken
 }
 
-interface Offer {
+interface Offer extends Sized {
   view: NodeView
-  candidate: Candidate
 }
 
 /** The best group of a node that is like the first: as fast or nearly, and no larger. */
 function bestOfNode(search: Search, first: Candidate): (view: NodeView | undefined) => Offer | undefined {
   const size = sizeOf(first)
-  const alike = { ...search, runs: { ...search.runs, levels: replicaRuns(search, first) } }
-  const known = new Map<string, Offer | undefined>()
-  const find = (view: NodeView): Offer | undefined => {
+  const runs = { ...search.runs, levels: replicaRuns(search, first) }
+  const alike: Search = { ...search, runs, fits: newFits() }
+  const known = new Map<string, Pick<Offer, 'view' | 'candidate'> | undefined>()
+  const find = (view: NodeView) => {
     if (view.devices.length < 2) return undefined
-    const { candidates } = searchNode(alike, view)
+    const { candidates } = searchNode(alike, view, { mostDevices: size.devices, withoutHost: true })
     const good = candidates.filter((candidate) => {
       const its = sizeOf(candidate)
       return its.host === 0 && its.devices <= size.devices && fastEnough(first, candidate)
@@ -207,11 +207,16 @@ function bestOfNode(search: Search, first: Candidate): (view: NodeView | undefin
     const [candidate] = ranked(alike, good)
     return candidate && { view, candidate }
   }
-  return (view) => {
-    if (!view) return undefined
+  const offers = new Map<NodeView, Offer | undefined>()
+  const offerOf = (view: NodeView): Offer | undefined => {
     if (!known.has(view.signature)) known.set(view.signature, find(view))
     const offer = known.get(view.signature)
-    return offer && { view, candidate: moved(offer.candidate, [offer.view], [view]) }
+    return offer && { view, ...sized(search, moved(offer.candidate, [offer.view], [view])) }
+  }
+  return (view) => {
+    if (!view) return undefined
+    if (!offers.has(view)) offers.set(view, offerOf(view))
+    return offers.get(view)
   }
 }
 

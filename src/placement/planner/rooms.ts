@@ -1,4 +1,4 @@
-import type { ModelCosts, PlanDevice, PlanModel, PlanNode } from '../contract.ts'
+import type { MemoryParts, ModelCosts, PlanDevice, PlanModel, PlanNode } from '../contract.ts'
 import {
   allReduceS,
   between,
@@ -14,7 +14,7 @@ import {
 } from '../speed/index.ts'
 import type { StageRoom } from './assign.ts'
 import { embedsOnDevice, usableFor } from './engine-rules.ts'
-import { devicesOf, type Layout, type LayoutStage } from './layout.ts'
+import { devicesOf, hasHostStage, type Layout, type LayoutStage, tensorSizeOf } from './layout.ts'
 
 /** What is laid on the devices, before it is known where. */
 export interface Load {
@@ -44,6 +44,7 @@ export function roomsOf(load: Load): StageRoom[] {
   const { layout, costs, fabric } = load
   const gpus = layout.stages.filter((stage) => stage.kind === 'gpu')
   const sums = layerSumsOf(costs)
+  const held = heldBytes(load)
   const handedBytes = load.model.shape.embeddingLength * activationBytes
   let before: LayoutStage | undefined
   return layout.stages.map((stage) => {
@@ -54,13 +55,14 @@ export function roomsOf(load: Load): StageRoom[] {
     const extraBytes =
       (stage === gpus[0] ? costs.projectorBytes : 0) +
       (load.draft && stage === gpus.at(-1) ? costs.draftBytes : 0)
-    return { ...deviceRoom(load, sums, stage, extraBytes, stage === layout.stages[0]), entryS }
+    return { ...deviceRoom(load, sums, held, stage, extraBytes, stage === layout.stages[0]), entryS }
   })
 }
 
 function deviceRoom(
   load: Load,
   sums: LayerSums,
+  held: HeldBytes,
   stage: GpuStage,
   extraBytes: number,
   first: boolean,
@@ -69,19 +71,23 @@ function deviceRoom(
   const count = stage.devices.length
   const room = (output: boolean) =>
     Math.min(
-      ...stage.devices.map((device, at) => roomOn(load, device, count, output) - (at === 0 ? extraBytes : 0)),
+      ...stage.devices.map(
+        (device, at) => roomOn(load, device, held(device, count, output)) - (at === 0 ? extraBytes : 0),
+      ),
     )
   const share = 1 / count
   const kvShare = cacheShare(model, count)
   const embedding = first && embedsOnDevice(model) ? costs.host.weightsBytes : 0
-  const bytes = itemSums(
-    costs,
-    (layer) => {
-      const { weightsBytes, expertBytes, kvCacheBytes } = at(costs, layer)
-      const held = weightsBytes - (layer < load.hostExperts ? expertBytes : 0)
-      return held * share + kvCacheBytes * kvShare + (layer === 0 ? embedding * share : 0)
-    },
-    costs.output.weightsBytes * share,
+  const bytes = known(costs, `${load.hostExperts} ${share} ${kvShare} ${embedding}`, () =>
+    itemSums(
+      costs,
+      (layer) => {
+        const { weightsBytes, expertBytes, kvCacheBytes } = at(costs, layer)
+        const kept = weightsBytes - (layer < load.hostExperts ? expertBytes : 0)
+        return kept * share + kvCacheBytes * kvShare + (layer === 0 ? embedding * share : 0)
+      },
+      costs.output.weightsBytes * share,
+    ),
   )
   const slowest = stage.devices
     .map(ratesOf)
@@ -92,27 +98,53 @@ function deviceRoom(
   return { roomBytes: room(false), roomWithHeadBytes: room(true), bytes, seconds }
 }
 
-/** Of a device, what is left for layers: less buffers as for all layers, which are never smaller than for some. */
-function roomOn(load: Load, device: PlanDevice, tensorSize: number, output: boolean): number {
+/** Buffers of a device and the backend's own. */
+type HeldBytes = (device: PlanDevice, tensorSize: number, output: boolean) => number
+
+/** As for all layers, which are never smaller than for some; worked out once for devices alike. */
+function heldBytes(load: Load): HeldBytes {
   const { layout, costs } = load
-  const role = {
-    backend: device.backend,
-    layers: [0, costs.layers.length] as const,
-    output,
-    tensorSize,
-    devices: devicesOf(layout).length,
+  const devices = devicesOf(layout).length
+  const lends = borrows(load)
+  const layers = [0, costs.layers.length] as const
+  const worked = new Map<string, number>()
+  return ({ backend }, tensorSize, output) => {
+    const key = `${backend} ${tensorSize} ${output}`
+    let bytes = worked.get(key)
+    if (bytes === undefined) {
+      const role = { backend, layers, output, tensorSize, devices, borrows: lends }
+      bytes = costs.computeBytes(role) + costs.overheadBytes(role)
+      worked.set(key, bytes)
+    }
+    return bytes
   }
+}
+
+/** Of a device, what is left for layers. */
+function roomOn(load: Load, device: PlanDevice, held: number): number {
+  const { layout } = load
   const usable = usableFor(layout.engine, device)
-  const held = costs.computeBytes(role) + costs.overheadBytes(role)
   if (!device.unifiedMemory) return usable - held
   const node = layout.stages.find((stage) => stage.node.id === device.node)?.node ?? layout.node
   const host = node.id === layout.node.id ? hostBytes(load) : 0
   return Math.min(usable, node.usableBytes - host) - held
 }
 
+/** The process's own host memory: with several devices it keeps more inputs. */
+export function hostOf({ layout, costs }: Pick<Load, 'layout' | 'costs'>): MemoryParts {
+  const devices = devicesOf(layout).length
+  return devices > 1 ? costs.hostOf({ devices, tensorSize: tensorSizeOf(layout) }) : costs.host
+}
+
+/** Whether weights lie in host memory: devices then take room to have them, one matrix at a time. */
+export function borrows({ layout, hostExperts }: Pick<Load, 'layout' | 'hostExperts'>): boolean {
+  return hostExperts > 0 || hasHostStage(layout)
+}
+
 /** What the host's memory holds whatever its CPU computes. */
-export function hostBytes({ model, costs, hostExperts }: Load): number {
-  const { host } = costs
+export function hostBytes(load: Load): number {
+  const { model, costs, hostExperts } = load
+  const host = hostOf(load)
   const own = embedsOnDevice(model) ? host.totalBytes - host.weightsBytes : host.totalBytes
   return own + between(layerSumsOf(costs).expertBytes, 0, hostExperts)
 }
@@ -157,18 +189,40 @@ function layerSeconds(
   const reads = sums.expertReads(1)
   const hostS = 2 * hostLink.latencyS + host.layerOverheadS
   const head = costs.output
-  return itemSums(
-    costs,
-    (layer) => {
-      const { weightsBytes, expertBytes, flopsPerToken } = at(costs, layer)
-      const experts = between(reads, layer, layer + 1)
-      const away = layer < load.hostExperts && expertBytes > 0
-      const read = weightsBytes - expertBytes + (away ? 0 : experts)
-      const ownS = Math.max((read * share) / rates.memoryBytesPerS, (flopsPerToken * share) / rates.flopsPerS)
-      return ownS + rates.layerOverheadS + reduceS + (away ? hostS + experts / host.memoryBytesPerS : 0)
-    },
-    Math.max(head.weightsBytes / rates.memoryBytesPerS, head.flopsPerToken / rates.flopsPerS) * share,
+  const { memoryBytesPerS, flopsPerS, layerOverheadS } = rates
+  const away = load.hostExperts > 0 ? `${load.hostExperts} ${host.memoryBytesPerS}` : ''
+  const key = `s ${memoryBytesPerS} ${flopsPerS} ${layerOverheadS} ${share} ${reduceS} ${away}`
+  return known(costs, key, () =>
+    itemSums(
+      costs,
+      (layer) => {
+        const { weightsBytes, expertBytes, flopsPerToken } = at(costs, layer)
+        const experts = between(reads, layer, layer + 1)
+        const onHost = layer < load.hostExperts && expertBytes > 0
+        const read = weightsBytes - expertBytes + (onHost ? 0 : experts)
+        const ownS = Math.max((read * share) / memoryBytesPerS, (flopsPerToken * share) / flopsPerS)
+        return ownS + layerOverheadS + reduceS + (onHost ? hostS + experts / host.memoryBytesPerS : 0)
+      },
+      Math.max(head.weightsBytes / memoryBytesPerS, head.flopsPerToken / flopsPerS) * share,
+    ),
   )
+}
+
+const sumsOf = new WeakMap<ModelCosts, Map<string, Float64Array>>()
+
+/** Sums of a model under a run, worked out once: devices alike, and the same ones in other layouts, have the same. */
+function known(costs: ModelCosts, key: string, work: () => Float64Array): Float64Array {
+  let all = sumsOf.get(costs)
+  if (!all) {
+    all = new Map()
+    sumsOf.set(costs, all)
+  }
+  let sums = all.get(key)
+  if (!sums) {
+    sums = work()
+    all.set(key, sums)
+  }
+  return sums
 }
 
 function entryOf(fabric: Fabric, from: LayoutStage, to: LayoutStage, bytes: number): number {

@@ -1,8 +1,9 @@
 import type { EngineName } from '../../engines/index.ts'
 import type { PlanDevice } from '../contract.ts'
 import { slowestWire } from '../speed/index.ts'
+import type { Candidate, Search } from './candidate.ts'
 import { abilitiesOf, enginesOf, runsOn, usableFor } from './engine-rules.ts'
-import { type Candidate, fitLayout, isRoomy, type Search } from './fit-layout.ts'
+import { fitLayout, isRoomy } from './fit-layout.ts'
 import { allowedKinds, describeLayout, divisionAsked, type Found, sizesMatch } from './found.ts'
 import { byKind, chain, groupsOf } from './groups.ts'
 import { hostLayouts } from './host-layouts.ts'
@@ -14,16 +15,27 @@ import { gibibytes, listDevices } from './texts.ts'
 
 /** Of many groups that could hold the model so many are worked out: the likely fastest ones, and the smallest. */
 const mostGroupsTried = 20
+/** Of as many devices each, so many at most: those of three may all be unfit for what those of four can do. */
+const mostOfSize = 4
+
+/** What of a node is to be looked at; all of it where nothing is told. */
+interface Scope {
+  /** The largest group. */
+  mostDevices?: number
+  /** Its devices only. */
+  withoutHost?: boolean
+}
 
 /** All that a node alone can do for the model: one device, several, and its CPU. */
-export function searchNode(search: Search, view: NodeView): Found {
+export function searchNode(search: Search, view: NodeView, scope: Scope = {}): Found {
   const found: Found = { candidates: [], rejected: [] }
   for (const engine of enginesOf(search.model, view.node, search.wishes)) {
     const devices = view.devices.filter((device) => runsOn(engine, device, search.model))
     const small = singles(search, view, engine, devices, found)
     const divided = divisionAsked(search.wishes) ? devices : small
-    groups(search, view, engine, divided, found)
-    for (const layout of hostLayouts(search, view, engine, divided)) add(search, found, layout)
+    groups(search, view, engine, divided, found, scope.mostDevices)
+    const withHost = scope.withoutHost ? [] : hostLayouts(search, view, engine, divided)
+    for (const layout of withHost) add(search, found, layout)
     // What the preferred engine can do need not be tried with another.
     if (found.candidates.length > 0) break
   }
@@ -68,14 +80,15 @@ function groups(
   engine: EngineName,
   devices: readonly PlanDevice[],
   found: Found,
+  largest = Number.POSITIVE_INFINITY,
 ): void {
   const { wishes, world } = search
   const kinds = allowedKinds(wishes)
   const ability = abilitiesOf(engine)
-  if (ability.mostDevices < 2 || (!kinds.has('tensor') && !kinds.has('pipeline') && !kinds.has('hybrid')))
-    return
+  const most = Math.min(largest, ability.mostDevices)
+  if (most < 2 || (!kinds.has('tensor') && !kinds.has('pipeline') && !kinds.has('hybrid'))) return
   const least = leastBytes(search)
-  const all = groupsOf(devices, world.fabric, ability.mostDevices)
+  const all = groupsOf(devices, world.fabric, most)
     .filter((group) => group.every(({ backend }) => backend !== 'cpu'))
     .filter((group) => wishes.crossVendor !== false || oneVendor(group))
     .filter((group) => ability.mixedBackends || new Set(group.map(({ backend }) => backend)).size === 1)
@@ -88,7 +101,8 @@ function groups(
       reason: all.length > 0 ? tooSmall(search, engine, devices) : 'devices that do not go together',
     })
   }
-  for (const group of likeliest(search, engine, large)) {
+  for (const unordered of likeliest(search, engine, large)) {
+    const group = chain(unordered, world.fabric)
     if (kinds.has('tensor')) tensor(search, view, engine, group, found)
     if (kinds.has('pipeline')) pipeline(search, view, engine, group, found)
     if (kinds.has('hybrid') && ability.both) both(search, view, engine, group, found)
@@ -104,8 +118,13 @@ function likeliest(
   if (all.length <= mostGroupsTried) return all
   const needed = leastBytes(search)
   const seconds = new Map(all.map((group) => [group, readingS(engine, group, needed)]))
-  const fastest = [...all].sort((a, b) => (seconds.get(a) ?? 0) - (seconds.get(b) ?? 0))
-  return [...new Set([...all.slice(0, mostGroupsTried / 2), ...fastest.slice(0, mostGroupsTried / 2)])]
+  const fastestOf = (groups: readonly PlanDevice[][], count: number) =>
+    [...groups].sort((a, b) => (seconds.get(a) ?? 0) - (seconds.get(b) ?? 0)).slice(0, count)
+  const some = [...Map.groupBy(all, ({ length }) => length).values()].flatMap((groups) =>
+    fastestOf(groups, mostOfSize),
+  )
+  if (some.length <= mostGroupsTried) return some
+  return [...new Set([...some.slice(0, mostGroupsTried / 2), ...fastestOf(some, mostGroupsTried / 2)])]
 }
 
 function readingS(engine: EngineName, group: readonly PlanDevice[], neededBytes: number): number {

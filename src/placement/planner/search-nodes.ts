@@ -1,7 +1,7 @@
 import type { PlanDevice } from '../contract.ts'
 import { handOverS } from '../speed/index.ts'
+import type { Search } from './candidate.ts'
 import { abilitiesOf, enginesOf, runsOn } from './engine-rules.ts'
-import type { Search } from './fit-layout.ts'
 import { allowedKinds, describeLayout, type Found } from './found.ts'
 import { chain } from './groups.ts'
 import { devicesOf, gpuStage, type Layout, type LayoutStage } from './layout.ts'
@@ -138,12 +138,12 @@ function onDevices(search: Search, main: Share, others: readonly Share[], found:
 function layoutOf({ world }: Search, main: Share, workers: readonly Share[], host: boolean): Layout {
   const { node } = main.view
   const { mostDevices } = abilitiesOf('llama.cpp')
-  const own = chain(main.devices, world.fabric).slice(0, mostDevices - (host ? 1 : 0))
+  const own = chain(main.devices, world.fabric, mostDevices - (host ? 1 : 0))
   const room = Math.max(0, mostDevices - own.length - (host ? 1 : 0))
   const remote = workers.flatMap(({ view, devices }): LayoutStage[] =>
     devices.length === 0
       ? [{ kind: 'cpu', node: view.node }]
-      : chain(devices, world.fabric).map((device) => gpuStage(view.node, [device])),
+      : chain(devices, world.fabric, mostDevices).map((device) => gpuStage(view.node, [device])),
   )
   const stages: LayoutStage[] = [
     ...(host ? [{ kind: 'cpu' as const, node }] : []),

@@ -1,6 +1,7 @@
 import type { PlanDevice, PlanInstance } from '../contract.ts'
+import type { Candidate, Search } from './candidate.ts'
 import { enginesOf, runsOn } from './engine-rules.ts'
-import { type Candidate, fitLayout, isRoomy, type Search } from './fit-layout.ts'
+import { fitLayout, isRoomy } from './fit-layout.ts'
 import { divisionAsked, type Found } from './found.ts'
 import { gpuStage, type Layout, type LayoutStage } from './layout.ts'
 import { searchNode } from './search-node.ts'

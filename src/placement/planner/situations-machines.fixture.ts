@@ -157,7 +157,7 @@ export const machineSituations: readonly Situation[] = [
     title: '70B with one card and nothing else: refused, with what would fit',
     model: 'llama3.1:70b',
     machines: '4090,cpu:16',
-    answer: { refused: /needs 4\d\.\d GiB.*as IQ4_XS/ },
+    answer: { refused: /needs 4\d\.\d GiB.*as Q3_K_M/ },
   },
   {
     title: '405B in BF16 on a notebook: refused',

@@ -1,5 +1,5 @@
 import type { Inventory, PlanDevice, PlanNode, PlanWishes } from '../contract.ts'
-import { type Fabric, fabricOf, type Wire } from '../speed/index.ts'
+import { type Fabric, fabricOf, sameWire, type Wire } from '../speed/index.ts'
 
 /** A node with those of its devices that may be taken. */
 export interface NodeView {
@@ -116,9 +116,13 @@ function linksFrom(a: PlanDevice, devices: readonly PlanDevice[], first: number,
   let count = 0
   for (let at = first; at < devices.length; at++) {
     const b = devices[at]
-    const wire = b && fabric.between(a, b)
-    if (last && wire !== last) text += `${count}x${wireText(last)} `
-    count = wire === last ? count + 1 : 1
+    if (!b) continue
+    const wire = fabric.between(a, b)
+    if (last && (wire === last || sameWire(wire, last))) count++
+    else {
+      if (last) text += `${count}x${wireText(last)} `
+      count = 1
+    }
     last = wire
   }
   return last ? `${text}${count}x${wireText(last)}` : text

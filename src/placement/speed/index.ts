@@ -6,6 +6,7 @@ export {
   handOverS,
   hostLink,
   linkDefaults,
+  sameWire,
   slowestWire,
   type Wire,
 } from './links.ts'

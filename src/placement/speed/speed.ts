@@ -1,6 +1,6 @@
 import type { Inventory, ModelCosts, PlanInstance, PlanModel, PlanSpeed, PlanWishes } from '../contract.ts'
 import { prefillS } from './prefill.ts'
-import { type Machine, machineOf } from './stages.ts'
+import { directoryOf, type Machine, machineOf } from './stages.ts'
 import { decodeStep } from './steps.ts'
 
 /** Plans are compared at a prompt and a cache of so many tokens: a conversation of some turns. */
@@ -53,7 +53,8 @@ export function speedOf(
 }
 
 function ofSeveralVendors({ stages }: Machine): boolean {
-  return new Set(stages.flatMap(({ devices }) => devices.map(({ vendor }) => vendor))).size > 1
+  const vendor = stages.find(({ devices }) => devices.length > 0)?.devices[0]?.vendor
+  return stages.some(({ devices }) => devices.some((device) => device.vendor !== vendor))
 }
 
 /** One stream alone; with a draft model as fast as the better of both ways, since a losing one is switched off. */
@@ -100,11 +101,13 @@ function allStreamsTokensPerS(machine: Machine, model: PlanModel, usedTokens: nu
 
 /** All devices of the instances together; undefined where it is not known of one. */
 function wattsOf(instances: readonly PlanInstance[], inventory: Inventory): number | undefined {
+  const { devices } = directoryOf(inventory)
   const used = new Set(instances.flatMap(({ parts }) => parts.map((part) => part.deviceId)))
   let sum = 0
   let known = false
-  for (const device of inventory.devices) {
-    if (!used.has(device.id)) continue
+  for (const id of used) {
+    const device = devices.get(id)
+    if (!device) continue
     if (device.watts === undefined) return undefined
     sum += device.watts
     known = true

@@ -38,7 +38,8 @@ interface Directory {
 
 const directories = new WeakMap<Inventory, Directory>()
 
-function directoryOf(inventory: Inventory): Directory {
+/** Devices and nodes by their ids. */
+export function directoryOf(inventory: Inventory): Directory {
   let directory = directories.get(inventory)
   if (!directory) {
     directory = {

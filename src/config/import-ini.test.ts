@@ -41,10 +41,10 @@ describe('an INI of load-balancing settings', () => {
     expect(Object.fromEntries(settings.map(({ key, value }) => [key, value]))).toEqual({
       host: '0.0.0.0:8080',
       policy: 'least_loaded',
-      maxQueue: '100',
+      maxQueue: 100,
       healthInterval: '10s',
       healthTimeout: '2.5s',
-      unhealthyAfter: '4',
+      unhealthyAfter: 4,
       logLevel: 'warn',
       responseCacheSize: '64MiB',
       responseCacheTtl: '60s',
@@ -63,6 +63,27 @@ describe('an INI of load-balancing settings', () => {
       readFile: (path) => (path.endsWith('drover.yaml') ? text : undefined),
     })
     expect(config).toMatchObject({ maxQueue: 100, healthIntervalMs: 10_000, policy: 'least_loaded' })
+  })
+
+  it('writes numbers, switches and durations as YAML has them, and text that looks like a number as text', () => {
+    const { settings } = importIni(
+      'hedge = yes\nkeep_alive = -1\nnum_ctx = "8192"\nload_timeout = 90\nmax_memory = 8GiB\nbind = 8080\n' +
+        'migration_threshold = 0.25\n[cache]\nenabled = no',
+    )
+    expect(editedFile('', settings).split('\n')).toEqual([
+      'hedge: true',
+      'keepAlive: -1',
+      'contextLength: 8192',
+      'loadTimeout: 90s',
+      'memoryLimit: 8GiB',
+      'host: "8080"',
+      'multi_gpu:',
+      '  scheduling:',
+      '    migration:',
+      '      threshold: 0.25',
+      'responseCacheSize: 0',
+      '',
+    ])
   })
 
   it('tells of every line that it has no place for', () => {

@@ -1,3 +1,4 @@
+import { names, rowOf } from './layer.ts'
 import { camelCase } from './sections.ts'
 
 /** What an INI file of another balancer says, in Drover's words. */
@@ -182,7 +183,7 @@ export function importIni(text: string): ImportedIni {
     for (const [key, value] of settings ?? []) {
       const before = found.get(key)?.by
       if (before) left.push(leftOver(before, `line ${by.line} says the same again, and counts`))
-      found.set(key, { value, by })
+      found.set(key, { value: typed(key, value), by })
     }
   }
   const settings = [...found].map(([key, { value }]) => ({ key, value }))
@@ -194,6 +195,14 @@ export function importIni(text: string): ImportedIni {
         ]
       : []
   return { settings: [...settings, ...servers], left: left.toSorted((a, b) => a.line - b.line) }
+}
+
+/** A number as YAML writes it, where the setting takes one; a host may be all digits, too. */
+function typed(key: string, value: unknown): unknown {
+  if (typeof value !== 'string' || !/^-?\d+(\.\d+)?$/.test(value)) return value
+  const name = names.find((one) => rowOf(one).key === key)
+  const number = Number(value)
+  return name && rowOf(name).schema.safeParse(number).success ? number : value
 }
 
 function isUrl({ key, value }: Line): boolean {

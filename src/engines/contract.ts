@@ -310,6 +310,8 @@ export interface Speculation {
   plainTokensPerS?: number
   /** `loses`: the guesses cost more than they bring; the engine's next instances of this pair go without. */
   verdict: 'unknown' | 'wins' | 'loses'
+  /** It has lost, and this instance goes without: the figures are those that it lost with. */
+  switchedOff?: true
 }
 
 /** One running engine process that serves one model. */
@@ -329,7 +331,7 @@ export interface EngineInstance {
   readonly chatOnly?: true
   /** Each slot has a cache of its own, chosen by `pickSlot`: a prompt finds nothing of what other slots hold. */
   readonly cachesBySlot?: true
-  /** Where a draft model guesses ahead. */
+  /** Where a draft model guesses ahead, or did so until it was switched off. */
   speculation?(): Speculation
   /**
    * Resolves, with the reason, when a new instance of the same spec would run better than this one; never rejects.

@@ -1,5 +1,5 @@
 /** The world as the reconciler and the reports of the layout see it. */
-import type { LaidOutInstance } from '../api/index.ts'
+import type { LaidOutInstance, SpeculationReport } from '../api/index.ts'
 import type { Deployment, DeviceFacts, PlacedInstance, ReconcileFacts, Strategy } from '../placement/index.ts'
 import type { DeviceRoom, DeviceTrouble, InstanceReport, MachineFacts, Pool } from '../routing/index.ts'
 
@@ -85,7 +85,7 @@ export function reconcileFacts(
 /** How instances lie; `cpuId` is the device that a plan's part in host memory belongs to. */
 export function laidOut(instances: readonly InstanceReport[], cpuId: string | undefined): LaidOutInstance[] {
   return instances.map((one) => {
-    const { id, model, engine, state, slots, running, contextLength, layout, shares } = one
+    const { id, model, engine, state, slots, running, contextLength, layout, shares, speculation } = one
     const copies = instances.filter(({ key }) => key === one.key).length
     const parts = layout?.parts.map((part) => ({
       deviceId: part.kind === 'cpu' ? (cpuId ?? part.deviceId) : part.deviceId,
@@ -112,8 +112,15 @@ export function laidOut(instances: readonly InstanceReport[], cpuId: string | un
       running,
       contextLength,
       parts: parts ?? whole,
+      ...(speculation && { speculation: speculationReport(speculation) }),
     }
   })
+}
+
+function speculationReport(figures: NonNullable<InstanceReport['speculation']>): SpeculationReport {
+  const { decodeTokensPerS, plainTokensPerS, switchedOff = false } = figures
+  const speedup = decodeTokensPerS && plainTokensPerS ? decodeTokensPerS / plainTokensPerS : undefined
+  return { ...figures, ...(speedup !== undefined && { speedup }), switchedOff }
 }
 
 /** How an instance lies, whatever it was asked for. */

@@ -68,12 +68,11 @@ describe.each(bothEngines)('50 streams on the %s engine', (engine) => {
     const [move] = await change(url, 'migrate', { model: 'drover', to: ['cpu:1'] })
     expect(move).toMatchObject({ state: 'starting', from: ['cpu:0'], to: ['cpu:1'] })
     await lies('drover:latest cpu:1')
+    const allDone = async () => (await layoutOf(url)).moves.every(({ state }) => state === 'done')
+    await until('the move is done', 30_000, allDone)
     await change(url, 'undo')
     await until('it is back', 60_000, async () => (await placesOf(url)).includes('drover:latest cpu:0'))
-    await until('both moves are done', 30_000, async () => {
-      const { moves } = await layoutOf(url)
-      return moves.every(({ state }) => state === 'done')
-    })
+    await until('both moves are done', 30_000, allDone)
     expectUndisturbed(before, await load.stop())
   }, 180_000)
 

@@ -20,6 +20,12 @@ const prompts = ['one', 'two', 'three', 'four'].map((word) => `${word} `.repeat(
 const mostTokens = 24
 const models = ['large']
 
+/** What of an answer to `/api/plan` is looked at. */
+interface Planned {
+  plans: { instances: { parts: { node: string; remote: boolean }[] }[] }[]
+  commands: { commands: { node?: string }[] }[]
+}
+
 const common = { OLLAMA_NUM_PARALLEL: '1', OLLAMA_CONTEXT_LENGTH: '2048', DROVER_JOIN_REQUESTS: 'false' }
 
 beforeAll(async () => {
@@ -78,6 +84,15 @@ describe('a model that this machine has no memory for', () => {
 
     const drover = await start(neededBytes * 0.9, true)
     try {
+      const body = JSON.stringify({ model: 'large', strategy: 'pipeline' })
+      const plan = (await (await fetch(`${drover.url}/api/plan`, { method: 'POST', body })).json()) as Planned
+      const planned = plan.plans[0]?.instances[0]?.parts.filter(({ remote }) => remote) ?? []
+      expect(planned.length).toBeGreaterThan(0)
+      expect(workers.map(({ address }) => address)).toEqual(
+        expect.arrayContaining(planned.map(({ node }) => node)),
+      )
+      expect(plan.commands[0]?.commands.map(({ node }) => node)).toContain(planned[0]?.node.split(':')[0])
+
       const shared = await askInTurn({ url: drover.url, models, prompts, mostTokens })
       expect(shared.errors).toEqual([])
       expect(differing(expected, shared)).toEqual([])

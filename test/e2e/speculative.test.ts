@@ -95,7 +95,7 @@ it('guesses that cost more than they bring are left out of the next instance', a
   await slowed.close()
 
   const next = await launch(small, slow)
-  expect(next.speculation).toBeUndefined()
+  expect(next.speculation?.()).toMatchObject({ switchedOff: true, verdict: 'loses' })
   expect((await answerOf(next, { prompt, maxTokens: 20 })).done.usage.draftTokens).toBeUndefined()
   expect(engine.commands?.(specOf(small, { draft: { modelPath: slow } }))[0]?.argv.join(' ')).not.toContain(
     large,

@@ -1,3 +1,4 @@
+import type { Speculation } from '../../engines/index.ts'
 import type { MemoryParts, Strategy } from '../../placement/index.ts'
 
 /** One device's part of an instance that runs. */
@@ -18,6 +19,13 @@ export interface InstancePart {
   remote?: boolean
 }
 
+/** What a draft model's guesses have brought an instance. */
+export interface SpeculationReport extends Omit<Speculation, 'switchedOff'> {
+  /** The rate with guesses by the one without; absent until measured. */
+  speedup?: number
+  switchedOff: boolean
+}
+
 /** An instance, and how it lies on its devices. */
 export interface LaidOutInstance {
   instance: number
@@ -31,6 +39,8 @@ export interface LaidOutInstance {
   contextLength?: number
   /** In the order of the stages, the host's part last. */
   parts: readonly InstancePart[]
+  /** Where it has a draft model, or had to go without. */
+  speculation?: SpeculationReport
 }
 
 /** What is to run, whatever runs now. */

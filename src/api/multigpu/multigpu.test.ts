@@ -12,6 +12,8 @@ const move: Move = {
   state: 'planned',
 }
 
+const speculation = { draftTokens: 90, acceptedTokens: 60, verdict: 'unknown', switchedOff: false } as const
+
 /** A control by hand: the real one has tests of its own, and those through the port. */
 function handControl() {
   const migrated: MigrateWish[] = []
@@ -32,6 +34,7 @@ function handControl() {
             { deviceId: 'a', stage: 0, layers: [0, 10], share: 1, bytes: 100 },
             { deviceId: 'b', stage: 1, layers: [10, 16], share: 1, bytes: 60 },
           ],
+          speculation,
         },
       ],
       models: [
@@ -84,6 +87,7 @@ describe('GET /api/multigpu/', () => {
       share: 1,
       bytes: 60,
     })
+    expect(body.instances[0].speculation).toEqual(speculation)
     expect(body).toMatchObject({ moves: [{ state: 'starting' }], problems: ['GPU1 is slow'] })
   })
 

@@ -122,6 +122,15 @@ const laidOutInstance = object({
       'remote?': boolean,
     }),
   ),
+  'speculation?': object({
+    draftTokens: integer,
+    acceptedTokens: integer,
+    'decodeTokensPerS?': number,
+    'plainTokensPerS?': number,
+    'speedup?': number,
+    verdict: string,
+    switchedOff: boolean,
+  }),
 })
 
 const multiGpuAnswers = {

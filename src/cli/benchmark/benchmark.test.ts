@@ -59,6 +59,13 @@ describe('the figures of a load', () => {
     expect(figures.joulesPerToken).toBeUndefined()
   })
 
+  it('count in the rate of a stream what came after its first pieces, and nothing where all came at once', () => {
+    const rateOf = (gapsMs: number[], endMs: number) =>
+      figuresOf(head, [one({ gapsMs, endMs, outputTokens: 8 })], objective, []).streamTokensPerS
+    expect(rateOf([0, 0, 0, 100, 0, 0, 100], 300)).toBe(20)
+    expect(rateOf([0, 0, 0, 0, 0, 0, 0], 100.01)).toBe(0)
+  })
+
   it('tell the energy of a token where power is known', () => {
     const devices = [
       { id: 'a', label: 'GPU0', modelsBytes: 1, powerWatts: 60 },

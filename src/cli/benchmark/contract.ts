@@ -10,7 +10,7 @@ export interface Measured {
   /** 0: nothing came. */
   firstMs: number
   endMs: number
-  /** Between the pieces of the answer, in their order. */
+  /** Between the pieces of the answer, in their order; 0 between those that came together. */
   gapsMs: number[]
   promptTokens: number
   outputTokens: number
@@ -48,7 +48,7 @@ export interface Figures {
   endToEndMs: Spread
   promptTokensPerS: number
   outputTokensPerS: number
-  /** Of one stream, after its first token: the median. */
+  /** Of one stream, after what came first: the median. 0 where each answer came all at once. */
   streamTokensPerS: number
   requestsPerS: number
   /** Answers that kept both promises. */

@@ -63,18 +63,18 @@ export async function measure(
   let lastMs = 0
   try {
     for await (const piece of server.ask(ask, signal)) {
-      const nowMs = performance.now()
+      const { atMs } = piece
       if (piece.type === 'end') {
         one.promptTokens = piece.promptTokens
         one.outputTokens = piece.outputTokens
-        one.endMs = nowMs
+        one.endMs = atMs
         // A model may have nothing to say: then the end is the first sign of its answer.
-        if (lastMs === 0) one.firstMs = nowMs
+        if (lastMs === 0) one.firstMs = atMs
         continue
       }
-      if (lastMs === 0) one.firstMs = nowMs
-      else one.gapsMs.push(nowMs - lastMs)
-      lastMs = nowMs
+      if (lastMs === 0) one.firstMs = atMs
+      else one.gapsMs.push(atMs - lastMs)
+      lastMs = atMs
     }
   } catch (error) {
     one.endMs = performance.now()

@@ -53,8 +53,12 @@ function meanGap({ gapsMs }: Measured): number {
   return gapsMs.length > 0 ? sum(gapsMs) / gapsMs.length : 0
 }
 
-function streamRate({ firstMs, endMs, outputTokens }: Measured): number[] {
-  return outputTokens > 1 && endMs > firstMs ? [((outputTokens - 1) * 1000) / (endMs - firstMs)] : []
+/** What came with the first piece took no time that anybody saw, and does not count. */
+function streamRate({ firstMs, endMs, gapsMs, outputTokens }: Measured): number[] {
+  const later = gapsMs.findIndex((gapMs) => gapMs > 0)
+  if (later < 0) return []
+  const share = (gapsMs.length - later) / (gapsMs.length + 1)
+  return [(outputTokens * share * 1000) / (endMs - firstMs)]
 }
 
 /** The values have been sorted by `spreadOf`. */

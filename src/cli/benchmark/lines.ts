@@ -8,6 +8,12 @@ export interface Call {
   signal?: AbortSignal
 }
 
+/** A line of an answer, and when it came, on the clock of `performance`; lines that came together have one time. */
+export interface Line {
+  text: string
+  atMs: number
+}
+
 /**
  * The lines of an answer as they come, on a connection of its own, however long it takes. Throws what the server says
  * where it refuses.
@@ -15,7 +21,7 @@ export interface Call {
 export async function* readLines(
   url: string,
   { method = 'POST', body, headers, signal }: Call,
-): AsyncGenerator<string> {
+): AsyncGenerator<Line> {
   const open = url.startsWith('https:') ? requestHttps : requestHttp
   const json = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
   const request = open(url, {
@@ -36,21 +42,22 @@ export async function* readLines(
   response.setEncoding('utf8')
   let rest = ''
   for await (const chunk of response as AsyncIterable<string>) {
+    const atMs = performance.now()
     rest += chunk
     if (refused) continue
     const lines = rest.split('\n')
     rest = lines.pop() ?? ''
-    yield* lines.filter((line) => line.trim() !== '')
+    for (const text of lines) if (text.trim() !== '') yield { text, atMs }
   }
   if (refused) throw new Error(`${response.statusCode}: ${errorIn(rest)}`)
-  if (rest.trim() !== '') yield rest
+  if (rest.trim() !== '') yield { text: rest, atMs: performance.now() }
 }
 
 /** A whole JSON answer. */
 export async function callJson<Answer>(url: string, call: Call = { method: 'GET' }): Promise<Answer> {
-  let text = ''
-  for await (const line of readLines(url, call)) text += `${line}\n`
-  return JSON.parse(text) as Answer
+  let body = ''
+  for await (const { text } of readLines(url, call)) body += `${text}\n`
+  return JSON.parse(body) as Answer
 }
 
 function errorIn(body: string): string {

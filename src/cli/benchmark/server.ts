@@ -12,8 +12,11 @@ export interface Ask {
   multiGpu?: Readonly<Record<string, unknown>>
 }
 
-/** A piece of an answer: text that came, or the end with its counts. */
-export type Piece = { type: 'text' } | { type: 'end'; promptTokens: number; outputTokens: number }
+/** A piece of an answer, with the time when it came: text, or the end with its counts. */
+export type Piece = { atMs: number } & (
+  | { type: 'text' }
+  | { type: 'end'; promptTokens: number; outputTokens: number }
+)
 
 /** A server that can be measured. */
 export interface Server {
@@ -82,12 +85,13 @@ function ollamaServer(url: string, kind: 'drover' | 'ollama', headers: Record<st
         options,
         ...(kind === 'drover' && multiGpu && { multi_gpu: multiGpu }),
       }
-      for await (const line of readLines(`${url}/api/generate`, { body, headers, signal })) {
-        const part = JSON.parse(line) as GenerateLine
+      for await (const { text, atMs } of readLines(`${url}/api/generate`, { body, headers, signal })) {
+        const part = JSON.parse(text) as GenerateLine
         if (part.error !== undefined) throw new Error(part.error)
-        if (part.response || part.thinking) yield { type: 'text' }
+        if (part.response || part.thinking) yield { type: 'text', atMs }
         if (!part.done) continue
-        yield { type: 'end', promptTokens: part.prompt_eval_count ?? 0, outputTokens: part.eval_count ?? 0 }
+        const { prompt_eval_count: promptTokens = 0, eval_count: outputTokens = 0 } = part
+        yield { type: 'end', atMs, promptTokens, outputTokens }
         return
       }
       throw new Error('the answer ended before it was complete')
@@ -130,9 +134,15 @@ function openAiServer(url: string, headers: Record<string, string>): Server {
         stream_options: { include_usage: true },
       }
       let pieces = 0
+      let lastMs = 0
       let usage: CompletionChunk['usage']
-      for await (const line of readLines(`${url}/v1/completions`, { body, headers, signal })) {
+      for await (const { text: line, atMs } of readLines(`${url}/v1/completions`, {
+        body,
+        headers,
+        signal,
+      })) {
         if (!line.startsWith('data:')) continue
+        lastMs = atMs
         const data = line.slice('data:'.length).trim()
         if (data === '[DONE]') break
         const chunk = JSON.parse(data) as CompletionChunk
@@ -140,11 +150,12 @@ function openAiServer(url: string, headers: Record<string, string>): Server {
         usage = chunk.usage ?? usage
         if (!chunk.choices?.some(({ text = '' }) => text !== '')) continue
         pieces++
-        yield { type: 'text' }
+        yield { type: 'text', atMs }
       }
       // Some servers tell no usage in a stream: a piece is taken for a token then.
       yield {
         type: 'end',
+        atMs: lastMs,
         promptTokens: usage?.prompt_tokens ?? 0,
         outputTokens: usage?.completion_tokens ?? pieces,
       }

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { DroverError } from '../../inference/index.ts'
-import type { Engine, EngineProbe, InstanceSpec } from '../contract.ts'
+import type { Engine, EngineProbe, InstanceSpec, Speculation } from '../contract.ts'
 import { commandsOf } from './commands.ts'
 import { launchServer } from './launch.ts'
 import { findServer, type ServerFacts } from './probe.ts'
@@ -23,8 +23,8 @@ export function createLlamaCppEngine(options: {
   log(message: string): void
 }): Engine {
   let known: ServerFacts | undefined
-  /** Pairs of models whose guesses cost more than they bring. */
-  const losingPairs = new Set<string>()
+  /** Pairs of models whose guesses cost more than they bring, with the figures that say so. */
+  const losingPairs = new Map<string, Speculation>()
   let found: Promise<ServerFacts | { reason: string }> | undefined
 
   async function find(): Promise<ServerFacts | { reason: string }> {
@@ -59,8 +59,11 @@ export function createLlamaCppEngine(options: {
       const { rpcKeyFile } = options
       const rpcKey =
         spec.rpcWorkers?.length && rpcKeyFile !== undefined ? await readTunnelKey(rpcKeyFile) : undefined
-      const onDraftLoses = () => losingPairs.add(pairOf(spec))
-      return launchServer(withoutLosingDraft(spec), facts, { ...options, rpcKey, onDraftLoses }, signal)
+      const onDraftLoses = (figures: Speculation) => void losingPairs.set(pairOf(spec), figures)
+      const context = { ...options, rpcKey, onDraftLoses }
+      const lost = spec.draft && losingPairs.get(pairOf(spec))
+      const instance = await launchServer(withoutLosingDraft(spec), facts, context, signal)
+      return lost ? { ...instance, speculation: () => ({ ...lost, switchedOff: true }) } : instance
     },
 
     commands: (spec) => commandsOf(withoutLosingDraft(spec), known, options),

@@ -8,6 +8,7 @@ import type {
   InstanceExit,
   InstanceMemory,
   InstanceSpec,
+  Speculation,
 } from '../contract.ts'
 import type { GuardedProcess } from '../process/index.ts'
 import { createSlotQueue } from '../slots.ts'
@@ -46,7 +47,7 @@ export interface RunningServer {
   /** How the process ended, told from its exit and its log. */
   explainExit(): Promise<InstanceExit>
   /** A draft model guesses ahead, and was found to cost more than it brings. */
-  onDraftLoses?(): void
+  onDraftLoses?(figures: Speculation): void
   log(message: string): void
 }
 
@@ -63,9 +64,9 @@ export function createInstance(server: RunningServer): EngineInstance {
       queue,
       modelName: spec.modelName,
       log: server.logText,
-      onLoses: (reason) => {
+      onLoses: (reason, figures) => {
         server.log(`instance ${spec.id}: ${reason}; the next instance goes without`)
-        server.onDraftLoses?.()
+        server.onDraftLoses?.(figures)
       },
     })
   let closing: Promise<void> | undefined

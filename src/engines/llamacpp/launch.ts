@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomHex } from '../../core/index.ts'
 import { DroverError } from '../../inference/index.ts'
-import type { EngineInstance, InstanceExit, InstanceSpec } from '../contract.ts'
+import type { EngineInstance, InstanceExit, InstanceSpec, Speculation } from '../contract.ts'
 import { sessionFingerprint } from '../fingerprint.ts'
 import { defaultThreads, type GuardedProcess, spawnGuarded } from '../process/index.ts'
 import { createClient, type ServerClient, ServerError } from './client.ts'
@@ -48,7 +48,7 @@ export interface LaunchContext {
   /** Workers of other machines are reached with it, by tunnels. */
   rpcKey?: TunnelKey | undefined
   /** A draft model was found to cost more than it brings. */
-  onDraftLoses?(): void
+  onDraftLoses?(figures: Speculation): void
   log(message: string): void
 }
 

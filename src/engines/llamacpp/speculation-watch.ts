@@ -43,7 +43,7 @@ export function createSpeculationWatch(options: {
   modelName: string
   /** What the server has printed lately. */
   log(): string
-  onLoses(reason: string): void
+  onLoses(reason: string, figures: Speculation): void
 }): SpeculationWatch {
   const { client, queue } = options
   const book = createSpeculationBook()
@@ -73,14 +73,15 @@ export function createSpeculationWatch(options: {
   }
 
   function judge(): void {
-    const { verdict, decodeTokensPerS = 0, plainTokensPerS = 0, draftTokens, acceptedTokens } = book.figures()
+    const figures = book.figures()
+    const { verdict, decodeTokensPerS = 0, plainTokensPerS = 0, draftTokens, acceptedTokens } = figures
     if (verdict === 'unknown') return
     lost = verdict === 'loses' ? lost + 1 : 0
     if (lost !== losesToBelieve) return
     const reason =
       `guessing ahead loses: ${options.modelName} says ${decodeTokensPerS.toFixed(1)} tokens/s with its draft model, ` +
       `${plainTokensPerS.toFixed(1)} without (${acceptedTokens} of ${draftTokens} guesses were taken)`
-    options.onLoses(reason)
+    options.onLoses(reason, figures)
     resolve(reason)
   }
 

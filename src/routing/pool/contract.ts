@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/index.ts'
-import type { Engine, EngineInstance } from '../../engines/index.ts'
+import type { Engine, EngineInstance, Speculation } from '../../engines/index.ts'
 import type { Logger } from '../../observability/index.ts'
 import type { AdmissionQueue, QueueReport } from '../admission/index.ts'
 import type { WaitingRequest } from '../contract.ts'
@@ -127,6 +127,8 @@ export interface InstanceReport {
   shares: Entry['shares']
   /** How it lies on several devices, where Drover has planned that. */
   layout?: LoadPlan['layout']
+  /** Where it has a draft model, or had to go without. */
+  speculation?: Speculation
 }
 
 /** A device that takes no work because it failed. */

@@ -1,6 +1,5 @@
 import type { EngineInstance } from '../../engines/index.ts'
 import { asDroverError, DroverError } from '../../inference/index.ts'
-import { createComebacks, waitEstimateMs } from '../admission/index.ts'
 import type { DecideOptions, DispatchRequest } from '../dispatch/index.ts'
 import {
   createLifecycle,
@@ -18,16 +17,17 @@ import {
   probed,
   type RequestTraits,
   release,
-  request,
   restart,
   settle,
   type Waiter,
   withdraw,
 } from '../lifecycle/index.ts'
 import type { Lease, Pool, PoolOptions } from './contract.ts'
+import { createEntrance } from './entrance.ts'
 import { probeHealth } from './health-probe.ts'
 import { createLease } from './lease.ts'
-import { instanceReports, troublesOf, waitingRequests } from './report.ts'
+import { instanceReports, readyInstances, troublesOf, waitingRequests } from './report.ts'
+import { hasIdle, hasOther, idleSlots } from './vacancies.ts'
 import { warm } from './warm.ts'
 
 interface Pending {
@@ -39,7 +39,7 @@ export function createPool(options: PoolOptions): Pool {
   const { clock, log, queue, dispatcher } = options
   const state = createLifecycle(options.limits, queue)
   const pending = new Map<number, Pending>()
-  const comebacks = createComebacks()
+  const entrance = createEntrance(state, queue, dispatcher)
   const instances = new Map<number, EngineInstance>()
   const leaving = new Map<number, AbortController>()
   const launches = new Map<number, { abort: AbortController; finished: Promise<void> }>()
@@ -297,7 +297,7 @@ export function createPool(options: PoolOptions): Pool {
     return new Promise((resolve, reject) => {
       signal.throwIfAborted()
       const arrivedMs = clock.now()
-      const waiterId = letIn(wish, traits, arrivedMs)
+      const waiterId = entrance.letIn(wish, traits, arrivedMs)
       const waiter = state.waiters.get(waiterId)
       if (!waiter) throw new Error(`request ${waiterId} was let in, and does not wait`)
       let position = 0
@@ -327,29 +327,8 @@ export function createPool(options: PoolOptions): Pool {
       step()
       if (!pending.has(waiterId)) return
       position = queue.positionOf(waiterId, arrivedMs) ?? 0
-      estimateMs = estimateOf(wish.key, position)
+      estimateMs = entrance.estimateOf(wish.key, position, clock.now())
     })
-  }
-
-  /** Queues a request. A refusal says when it may be worth to come again: half of the queue has been served then. */
-  function letIn(wish: LoadWish, traits: RequestTraits, nowMs: number): number {
-    try {
-      return request(state, wish, traits, nowMs)
-    } catch (thrown) {
-      const error = asDroverError(thrown)
-      const service = dispatcher.serviceOf(wish.key, nowMs)
-      if (error.retryAfterMs === undefined || !service) throw thrown
-      const soonestMs = waitEstimateMs({ ...service, position: queue.size >> 1 })
-      const eachMs = service.meanServiceMs / Math.max(1, service.slots)
-      const retryAfterMs = comebacks.next(traits.route?.tenant ?? '', nowMs, soonestMs, eachMs)
-      throw new DroverError(error.code, error.message, { retryAfterMs })
-    }
-  }
-
-  /** How long the request at this place will probably wait; undefined while nothing of its model runs. */
-  function estimateOf(key: string, position: number): number | undefined {
-    const service = dispatcher.serviceOf(key, clock.now())
-    return service && waitEstimateMs({ ...service, position })
   }
 
   async function close(drainMs: number): Promise<void> {
@@ -374,29 +353,9 @@ export function createPool(options: PoolOptions): Pool {
 
   return {
     acquire,
-    hasOther: (key, avoid) => {
-      const own = [...state.entries.values()].filter(
-        (entry) => entry.key === key && entry.phase !== 'closing',
-      )
-      return own.length === 0 || own.some(({ id }) => !avoid.has(id))
-    },
-    hasIdle: (key, taken) =>
-      [...state.entries.values()].some(
-        (entry) =>
-          entry.key === key &&
-          entry.phase === 'ready' &&
-          !entry.retiring &&
-          !taken.has(entry.id) &&
-          entry.busy < entry.plan.slots,
-      ),
-    idleSlots: () => {
-      if (state.entries.size === 0 && state.waiters.size === 0) return 1
-      const ready = [...state.entries.values()].filter(
-        ({ phase, retiring }) => phase === 'ready' && !retiring,
-      )
-      const free = ready.reduce((sum, { plan, busy }) => sum + Math.max(0, plan.slots - busy), 0)
-      return Math.max(0, free - state.waiters.size)
-    },
+    hasOther: (key, avoid) => hasOther(state, key, avoid),
+    hasIdle: (key, taken) => hasIdle(state, key, taken),
+    idleSlots: () => idleSlots(state),
     explain: (wish, route) =>
       dispatcher.decide({ ...route, id: 0, key: wish.key }, { nowMs: clock.now(), ...savedFor(route) }),
     drain: (instanceId, graceMs) => {
@@ -418,11 +377,7 @@ export function createPool(options: PoolOptions): Pool {
       keepAlive(state, key, keepAliveMs)
       step()
     },
-    ready: () =>
-      [...state.entries.values()].flatMap((entry) => {
-        const instance = instances.get(entry.id)
-        return instance && entry.phase === 'ready' ? [{ entry, instance }] : []
-      }),
+    ready: () => readyInstances(state, instances),
     restart: (key) => {
       const count = restart(state, key)
       step()
@@ -435,7 +390,7 @@ export function createPool(options: PoolOptions): Pool {
     instances: () => instanceReports(state, instances, options.health, clock.now()),
     queue: () => ({
       ...queue.report(clock.now()),
-      requests: waitingRequests(state, queue, clock.now(), estimateOf),
+      requests: waitingRequests(state, queue, clock.now(), entrance.estimateOf),
     }),
     deviceTroubles,
     close,

@@ -3,7 +3,7 @@ import type { AdmissionQueue } from '../admission/index.ts'
 import type { WaitingRequest } from '../contract.ts'
 import type { HealthBook } from '../health/index.ts'
 import type { LifecycleState } from '../lifecycle/index.ts'
-import type { DeviceTrouble, InstanceReport } from './contract.ts'
+import type { DeviceTrouble, InstanceReport, PoolInstance } from './contract.ts'
 
 /** Waiting requests that a report names one by one. */
 const mostReported = 100
@@ -13,13 +13,13 @@ export function waitingRequests(
   state: LifecycleState,
   queue: AdmissionQueue,
   nowMs: number,
-  estimateOf: (key: string, position: number) => number | undefined,
+  estimateOf: (key: string, position: number, nowMs: number) => number | undefined,
 ): WaitingRequest[] {
   return queue.groups(nowMs).flatMap((group) =>
     [...queue.inOrder(group, nowMs)].slice(0, mostReported).flatMap((ticket, position) => {
       const modelName = state.waiters.get(ticket.id)?.wish.modelName
       if (modelName === undefined) return []
-      const estimateMs = estimateOf(ticket.model, position)
+      const estimateMs = estimateOf(ticket.model, position, nowMs)
       return [
         {
           model: modelName,
@@ -34,6 +34,17 @@ export function waitingRequests(
   )
 }
 
+/** Instances that serve, with their processes. */
+export function readyInstances(
+  state: LifecycleState,
+  instances: ReadonlyMap<number, EngineInstance>,
+): PoolInstance[] {
+  return [...state.entries.values()].flatMap((entry) => {
+    const instance = instances.get(entry.id)
+    return instance && entry.phase === 'ready' ? [{ entry, instance }] : []
+  })
+}
+
 /** Every instance, loading and closing ones too. */
 export function instanceReports(
   state: LifecycleState,
@@ -43,6 +54,7 @@ export function instanceReports(
 ): InstanceReport[] {
   return [...state.entries.values()].map((entry) => {
     const instance = instances.get(entry.id)
+    const speculation = instance?.speculation?.()
     return {
       id: entry.id,
       key: entry.key,
@@ -59,6 +71,7 @@ export function instanceReports(
       health: health.scoreOf(entry.id, nowMs),
       shares: entry.shares,
       ...(entry.plan.layout && { layout: entry.plan.layout }),
+      ...(speculation && { speculation }),
     }
   })
 }

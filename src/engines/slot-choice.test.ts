@@ -1,9 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { commonPrefix, pickSlot } from './slot-choice.ts'
 
-const slot = (shared: number, promptLength: number, lastUsed: number) => ({ shared, promptLength, lastUsed })
-const empty = slot(0, 0, 0)
-const pick = (slots: ReturnType<typeof slot>[]) => pickSlot(slots, 100, 4)
+const slot = (shared: number, promptLength: number, lastUsed: number, length = 500) => ({
+  shared,
+  promptLength,
+  length,
+  lastUsed,
+})
+const empty = slot(0, 0, 0, 0)
+const pick = (slots: ReturnType<typeof slot>[]) => pickSlot(slots, 100, { slack: 4, little: 40 })
 
 describe('the slot for a prompt', () => {
   it('is the one whose conversation goes on, of several the one with the longest', () => {
@@ -22,6 +27,11 @@ describe('the slot for a prompt', () => {
 
   it('is the one not used for longest where none shares a tenth', () => {
     expect(pick([slot(9, 9, 5), slot(0, 30, 2), slot(8, 30, 7)])).toBe(1)
+  })
+
+  it('is the one used last of those that lose little', () => {
+    expect(pick([slot(60, 90, 1, 95), slot(60, 90, 2, 100), slot(60, 90, 9)])).toBe(1)
+    expect(pick([slot(60, 90, 1, 95), empty])).toBe(1)
   })
 
   it('is none of none', () => {

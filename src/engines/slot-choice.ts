@@ -4,6 +4,8 @@ export interface SlotChoice {
   shared: number
   /** The prompt that it last had; its answer came after it. 0 where it holds nothing. */
   promptLength: number
+  /** All that it holds, the answer too. */
+  length: number
   /** The higher, the later it was used. */
   lastUsed: number
 }
@@ -17,9 +19,14 @@ const alikePart = 0.9
  * The index of the slot for a prompt, -1 of no slots. First the one whose conversation goes on: the prompt begins with
  * all that it was last asked, but for at most `slack` at the end (the words that open an answer differ from those that
  * were one). Then an empty one, then of those that share about the longest beginning the one not used for longest. So
- * conversations that begin with the same instructions do not take each other's slot while others are free.
+ * conversations that begin with the same instructions do not take each other's slot while others are free. But where
+ * no more than `little` is lost, the one used last: going round the slots costs the server a millisecond a request.
  */
-export function pickSlot(slots: readonly SlotChoice[], promptLength: number, slack: number): number {
+export function pickSlot(
+  slots: readonly SlotChoice[],
+  promptLength: number,
+  { slack, little }: { slack: number; little: number },
+): number {
   const worth = ({ shared }: SlotChoice) => (shared >= promptLength * leastSharedPart ? shared : 0)
   const goesOn = (slot: SlotChoice) =>
     slot.promptLength > 0 && worth(slot) > 0 && slot.shared >= slot.promptLength - slack
@@ -27,8 +34,12 @@ export function pickSlot(slots: readonly SlotChoice[], promptLength: number, sla
   const own = slots.filter(goesOn).sort(longestFirst)[0]
   const longest = Math.max(...slots.map(worth))
   const alike = slots.filter((slot) => worth(slot) >= longest * alikePart)
+  const small = alike.filter((slot) => worth(slot) > 0 && slot.length - slot.shared <= little)
   const chosen =
-    own ?? slots.find((slot) => slot.promptLength === 0) ?? alike.sort((a, b) => a.lastUsed - b.lastUsed)[0]
+    own ??
+    slots.find((slot) => slot.promptLength === 0) ??
+    small.sort((a, b) => b.lastUsed - a.lastUsed)[0] ??
+    alike.sort((a, b) => a.lastUsed - b.lastUsed)[0]
   return chosen ? slots.indexOf(chosen) : -1
 }
 

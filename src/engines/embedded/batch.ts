@@ -38,7 +38,7 @@ interface Slot {
 }
 
 /** Tokens; see `pickSlot`. */
-const slack = 8
+const slotLimits = { slack: 8, little: 48 }
 /** Less of a prompt is not worth a session. */
 const leastSharedPart = 0.1
 
@@ -133,9 +133,10 @@ export function createBatch(context: LlamaContext, limits: AnswerLimits, output:
     const choices = free.map(({ sequence, promptLength, lastUsed }) => ({
       shared: commonPrefix<readonly number[]>(sequence.contextTokens, prompt),
       promptLength,
+      length: sequence.contextTokens.length,
       lastUsed,
     }))
-    return free[pickSlot(choices, prompt.length, slack)]
+    return free[pickSlot(choices, prompt.length, slotLimits)]
   }
 
   function answers(): Answer[] {

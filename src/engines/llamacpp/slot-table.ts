@@ -1,7 +1,7 @@
 import { commonPrefix, pickSlot } from '../slot-choice.ts'
 
-/** Characters; see `pickSlot`. */
-const slack = 24
+/** Characters; see `pickSlot`. Some fifty tokens are computed anew in no time. */
+const limits = { slack: 24, little: 192 }
 /** Less of a prompt is not worth a session. */
 const leastSharedPart = 0.1
 
@@ -53,9 +53,10 @@ export function createSlotTable(count: number): SlotTable {
     const choices = free.map(({ content, promptLength, lastUsed }) => ({
       shared: commonPrefix(content, prompt),
       promptLength,
+      length: content.length,
       lastUsed,
     }))
-    return free[pickSlot(choices, prompt.length, slack)]
+    return free[pickSlot(choices, prompt.length, limits)]
   }
 
   function taken(entry: Entry, prompt: string): Slot {

@@ -62,8 +62,12 @@ describe('caches by slot', () => {
         const histories = range(0, 8).map((one) => `${String(one >> 1).repeat(6)}${one}`)
         for (const [at, { conversation, words }] of turns.entries()) {
           const prompt = `${histories[conversation]}${String(at % 10).repeat(words)}`
-          const choices = slots.map((slot) => ({ ...slot, shared: commonStart(slot.text, prompt) }))
-          const chosen = pickSlot(choices, prompt.length, 0)
+          const choices = slots.map((slot) => ({
+            ...slot,
+            length: slot.text.length,
+            shared: commonStart(slot.text, prompt),
+          }))
+          const chosen = pickSlot(choices, prompt.length, { slack: 0, little: 0 })
           expect(caches.found(lettersOf(prompt))).toBe(choices[chosen]?.shared)
           caches.take(at, lettersOf(prompt), false)
           const text = `${prompt}a`

@@ -40,9 +40,14 @@ export function createSlotCaches(count: number): SlotCaches {
     // Whoever waits for a slot gets what one of them holds now, or more.
     const choices = idle.length > 0 ? idle : slots
     const picked = pickSlot(
-      choices.map((slot) => ({ ...slot, shared: sharedBlocks(slot.hashes, hashes) })),
+      choices.map((slot) => ({
+        ...slot,
+        length: slot.hashes.length,
+        shared: sharedBlocks(slot.hashes, hashes),
+      })),
       lengthOf(hashes),
-      slack,
+      // What is not seen in blocks is little.
+      { slack, little: 0 },
     )
     return choices[picked]
   }

@@ -61,6 +61,7 @@ export async function raceTries(first: Try, hedge: HedgeOfTry, clock: Clock): Pr
 /** A second try, unless the first one is done waiting before there is a slot for it. */
 async function unlessSooner(spoke: Promise<void>, { second }: HedgeOfTry): Promise<Try | undefined> {
   const calledOff = new AbortController()
+  // A second try that cannot be made is none: the first one goes on.
   const rival = second(calledOff.signal).catch(() => undefined)
   const sooner = await Promise.race([rival, spoke.then(() => 'first' as const)])
   if (sooner !== 'first') return sooner

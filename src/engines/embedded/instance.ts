@@ -7,6 +7,7 @@ import type {
   InstanceExit,
   InstanceSpec,
 } from '../contract.ts'
+import { crashed } from '../crashed.ts'
 import { createSlotQueue } from '../slots.ts'
 import type { EngineProcess } from './process.ts'
 import { eventWindow, type FromChild, fromWire, type Question, type ToChild } from './protocol.ts'
@@ -231,12 +232,4 @@ function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
-}
-
-function crashed(exit: InstanceExit): DroverError {
-  return new DroverError(
-    'engine_crashed',
-    'model runner has unexpectedly stopped, this may be due to resource limitations or an internal error ' +
-      `(${exit.reason})`,
-  )
 }

@@ -10,6 +10,7 @@ import type {
   InstanceSpec,
   Speculation,
 } from '../contract.ts'
+import { crashed } from '../crashed.ts'
 import type { GuardedProcess } from '../process/index.ts'
 import { createSlotQueue } from '../slots.ts'
 import { type ServerClient, ServerError, type ServerStream } from './client.ts'
@@ -91,13 +92,6 @@ export function createInstance(server: RunningServer): EngineInstance {
     if (closing) return { kind: 'closed', reason: exit.reason }
     return killed === undefined ? exit : { kind: 'hung', reason: killed }
   }
-
-  const crashed = (exit: InstanceExit) =>
-    new DroverError(
-      'engine_crashed',
-      'model runner has unexpectedly stopped, this may be due to resource limitations or an internal error ' +
-        `(${exit.reason})`,
-    )
 
   /** Tells a dead process, a refusal and a broken connection apart. */
   async function explain(error: unknown, of: 'prompt' | 'input'): Promise<unknown> {

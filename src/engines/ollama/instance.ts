@@ -8,6 +8,7 @@ import type {
   InstanceMemory,
   InstanceSpec,
 } from '../contract.ts'
+import { crashed } from '../crashed.ts'
 import { createSlotQueue } from '../slots.ts'
 import { OllamaError, wordsOf } from './client.ts'
 import { doneOf, generateBody, logprobsOf, type ModelSettings, tokensUnsupported } from './completion.ts'
@@ -219,14 +220,6 @@ export function createInstance(model: LoadedModel): EngineInstance {
 interface EmbedAnswer {
   embeddings: number[][]
   prompt_eval_count?: number
-}
-
-function crashed({ reason }: InstanceExit): DroverError {
-  return new DroverError(
-    'engine_crashed',
-    'model runner has unexpectedly stopped, this may be due to resource limitations or an internal error ' +
-      `(${reason})`,
-  )
 }
 
 async function waited(ms: number, signal: AbortSignal): Promise<void> {

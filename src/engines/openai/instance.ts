@@ -9,6 +9,7 @@ import type {
   InstanceSpec,
   ServerLoad,
 } from '../contract.ts'
+import { crashed } from '../crashed.ts'
 import { decodeEmbedding } from '../llamacpp/embedding.ts'
 import type { Vocabularies } from '../ollama/vocabulary.ts'
 import { createSlotQueue } from '../slots.ts'
@@ -284,14 +285,6 @@ interface EmbeddingAnswer {
 function saidSince({ prompt, chat }: CompletionRequest): string {
   if (!chat || typeof prompt !== 'string') return ''
   return prompt.startsWith(chat.prompt) ? prompt.slice(chat.prompt.length) : ''
-}
-
-function crashed({ reason }: InstanceExit): DroverError {
-  return new DroverError(
-    'engine_crashed',
-    'model runner has unexpectedly stopped, this may be due to resource limitations or an internal error ' +
-      `(${reason})`,
-  )
 }
 
 async function waited(ms: number, signal: AbortSignal): Promise<void> {

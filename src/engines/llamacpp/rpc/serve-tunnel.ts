@@ -100,6 +100,7 @@ export async function serveTunnel(options: {
     try {
       // One after the other, so that each knows what those before it hold.
       const turn = starting.then(start)
+      // Why it failed is told to its own caller below; the next only waits for its end.
       starting = turn.catch(() => undefined)
       worker = await turn
     } catch (error) {

@@ -133,7 +133,8 @@ describe('a batch', () => {
 
   it('can be cancelled: what was answered stays, the rest is told', async () => {
     bench.setSlots(1)
-    bench.answerBy((id) => (id === 'b' ? new Promise(() => undefined) : answered('{}')))
+    // By a clock that hurries, slots are counted again before a line is in its own: the last one may be asked, too.
+    bench.answerBy((id) => (id === 'a' ? answered('{}') : new Promise(() => undefined)))
     bench.run(batches)
     const batch = await begin(batches, jsonl(three))
     await settled(batches, batch, ({ counts }) => counts.completed === 1)

@@ -6,7 +6,6 @@ export {
   backendOf,
   type FoundMachine,
   hostShare,
-  inventoryOf,
   inventoryWithLent,
   parseGpuList,
   parseInventory,

@@ -3,16 +3,13 @@ import type { EngineName, InstanceSpec } from '../engines/index.ts'
 import type { Link } from '../hardware/index.ts'
 import type { RoutingWishes } from '../inference/index.ts'
 import {
-  backendOf,
   type Corrections,
   costsOf,
   engineEnvironment,
   type Inventory,
-  inventoryOf,
-  type PlanDevice,
+  inventoryWithLent,
   type PlanInstance,
   type PlanModel,
-  type PlanNode,
   type PlanWishes,
   planModel,
   planModelOf,
@@ -187,11 +184,11 @@ function planInventory(
   {
     usableBytes,
     hostBytes,
-  }: Pick<Required<Parameters<typeof inventoryOf>[0]>, 'usableBytes'> & { hostBytes: number },
+  }: Pick<Required<Parameters<typeof inventoryWithLent>[0]>, 'usableBytes'> & { hostBytes: number },
 ): Inventory {
   const cpus = devices.filter(({ kind }) => kind === 'cpu')
   const cores = cpus.reduce((sum, { device }) => sum + (device.cores?.length ?? 1), 0)
-  const own = inventoryOf({
+  return inventoryWithLent({
     node: ownNode,
     devices,
     links,
@@ -200,43 +197,9 @@ function planInventory(
     host: { usableBytes: hostBytes, cores: Math.max(1, cores) },
     usableBytes,
   })
-  const lent = engine === 'llama.cpp' ? devices.filter(({ rpc }) => rpc !== undefined) : []
-  const addresses = new Set(lent.map(({ rpc }) => rpc?.address ?? ''))
-  const others = lent.map((worker) => lentDevice(worker, usableBytes(worker)))
-  return {
-    nodes: [...own.nodes, ...[...addresses].map(lendingNode)],
-    devices: [...own.devices, ...others],
-    links: own.links,
-  }
 }
 
 const ownNode = 'this machine'
-
-/** What a lent device does, of which its machine tells no more than its memory: a middling card, a middling host. */
-const assumed = {
-  gpu: { memoryBytesPerS: 200e9, flopsPerS: 10e12 },
-  cpu: { memoryBytesPerS: 40e9, flopsPerS: 0.3e12 },
-}
-
-/** Another machine, which lends its devices and nothing else. Its address is its name. */
-function lendingNode(address: string): PlanNode {
-  return { id: address, usableBytes: 0, ...assumed.cpu, engines: [], rpc: true }
-}
-
-function lentDevice({ id, device, engineName, rpc }: WorkerDevice, usableBytes: number): PlanDevice {
-  const { vendor, name, memoryTotalBytes } = device
-  return {
-    id,
-    node: rpc?.address ?? '',
-    name,
-    vendor,
-    backend: backendOf(vendor, engineName),
-    ...(engineName !== undefined && { engineName }),
-    totalBytes: memoryTotalBytes,
-    usableBytes,
-    ...(vendor === 'cpu' ? assumed.cpu : assumed.gpu),
-  }
-}
 
 /** What an instance is started with that was laid out by a plan. */
 export function specOfLayout(

@@ -24,25 +24,25 @@ const models: fc.Arbitrary<PlanModel> = fc
     layers: fc.integer({ min: 1, max: 24 }),
     draft: fc.boolean(),
   })
-  .map(({ like, fileType, layers, draft }) => {
-    const model = famousModel(like, fileType)
-    const { shape } = model
-    const layerBytes = shape.layerBytes.slice(0, layers)
-    const short = {
-      ...shape,
-      layerCount: layers,
-      layerBytes,
-      layers: (shape.layers ?? []).slice(0, layers),
-      headCountKv: shape.headCountKv.slice(0, layers),
-      weightBytes: layerBytes.reduce((sum, bytes) => sum + bytes, shape.inputBytes + shape.outputBytes),
-      ...(shape.slidingLayers && { slidingLayers: shape.slidingLayers.slice(0, layers) }),
-    }
-    return {
-      ...model,
-      shape: short,
-      ...(draft && { draft: { name: 'draft', shape: famousModel('qwen3:0.6b', 'Q8_0').shape } }),
-    }
-  })
+  .map(({ like, fileType, layers, draft }) => ({
+    ...firstLayers(famousModel(like, fileType), layers),
+    ...(draft && { draft: { name: 'draft', shape: famousModel('qwen3:0.6b', 'Q8_0').shape } }),
+  }))
+
+function firstLayers(model: PlanModel, layers: number): PlanModel {
+  const { shape } = model
+  const layerBytes = shape.layerBytes.slice(0, layers)
+  const short = {
+    ...shape,
+    layerCount: layers,
+    layerBytes,
+    layers: (shape.layers ?? []).slice(0, layers),
+    headCountKv: shape.headCountKv.slice(0, layers),
+    weightBytes: layerBytes.reduce((sum, bytes) => sum + bytes, shape.inputBytes + shape.outputBytes),
+    ...(shape.slidingLayers && { slidingLayers: shape.slidingLayers.slice(0, layers) }),
+  }
+  return { ...model, shape: short }
+}
 
 const cards = fc.record({
   gib: fc.constantFrom(2, 4, 6, 8, 12, 24),
@@ -196,6 +196,20 @@ function planOf(model: PlanModel, inventory: Inventory, wishes: PlanWishes): Pla
 
 const runs = { numRuns: 100 }
 
+/** Two machines whose cards together hold four layers in F16 only with the help of a CPU, and draw 450 W of 400. */
+const beyondPower = {
+  model: firstLayers(famousModel('llama3.1:70b', 'F16'), 4),
+  inventory: {
+    nodes: [nodeOf('n0', 10, true), nodeOf('n1', 32, false)],
+    devices: [
+      deviceOf({ gib: 4, gbPerS: 100, tflops: 5, backend: 'cuda', numaNode: 0 }, 'n0', 0),
+      deviceOf({ gib: 8, gbPerS: 900, tflops: 5, backend: 'cuda', numaNode: 0 }, 'n1', 0),
+      deviceOf({ gib: 2, gbPerS: 100, tflops: 5, backend: 'cuda', numaNode: 0 }, 'n1', 1),
+    ],
+    links: [],
+  } satisfies Inventory,
+}
+
 describe('whatever the machines and wishes', () => {
   it('every layer is on one stage, in order, and no device or node holds more than it may', () => {
     fc.assert(
@@ -226,7 +240,7 @@ describe('whatever the machines and wishes', () => {
     )
   })
 
-  it('pins, bans, power and the number of instances are kept to', () => {
+  it('pins, bans, power, vendors and the number of instances are kept to', () => {
     fc.assert(
       fc.property(models, clusters, allWishes, fc.nat(), (model, inventory, wishes, pick) => {
         const pin = inventory.devices[pick % Math.max(1, inventory.devices.length)]
@@ -237,12 +251,22 @@ describe('whatever the machines and wishes', () => {
           expect(parts.filter(({ kind }) => kind === 'gpu').map(({ deviceId }) => deviceId)).toEqual([pin.id])
         }
         const banned = planOf(model, inventory, { ...wishes, avoid: [ban.id], replicas: 2 })
+        const vendors = new Map(inventory.devices.map(({ id, vendor }) => [id, vendor]))
+        for (const { parts } of wishes.crossVendor === false ? (banned?.instances ?? []) : []) {
+          const ofParts = new Set(parts.map(({ deviceId }) => vendors.get(deviceId)))
+          ofParts.delete(undefined)
+          expect(ofParts.size).toBeLessThanOrEqual(1)
+        }
         const used = banned?.instances.flatMap(({ parts }) => parts.map(({ deviceId }) => deviceId)) ?? []
         expect(used).not.toContain(ban.id)
         expect(banned?.instances.length ?? 0).toBeLessThanOrEqual(2)
         expect(banned?.speed.watts ?? 0).toBeLessThanOrEqual(wishes.maxWatts ?? Number.POSITIVE_INFINITY)
       }),
-      { numRuns: 60 },
+      {
+        numRuns: 60,
+        // Once an instance with layers on the main node's CPU took a worker's card beyond the power allowed.
+        examples: [[beyondPower.model, beyondPower.inventory, { maxWatts: 400 }, 1_879_048_189]],
+      },
     )
   })
 

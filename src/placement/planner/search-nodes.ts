@@ -110,22 +110,28 @@ function aroundMain(search: Search, main: Share, others: readonly Share[], found
   // Layers on CPUs make up for memory that the devices lack: first on the main node's, then on those of nodes without any.
   const tries = others.length > equipped.length ? [equipped, others] : [equipped]
   for (const workers of tries) {
-    if (workers.length > 0 && add(search, found, layoutOf(search, main, workers, true))) return
+    if (workers.length === 0) continue
+    const layout = layoutOf(search, main, workers, true)
+    if (mayJoin(search, devicesOf(layout)) && add(search, found, layout)) return
   }
+}
+
+/** Whether one instance may have all of the devices: by what runs on them, their vendors and what they draw. */
+function mayJoin(search: Search, devices: readonly PlanDevice[]): boolean {
+  if (!devices.every((device) => runsOn('llama.cpp', device, search.model))) return false
+  if (search.wishes.crossVendor === false && !oneVendor(devices)) return false
+  return withinWatts(search, devices)
 }
 
 /** Devices of the main node and of more and more others. */
 function onDevices(search: Search, main: Share, others: readonly Share[], found: Found): boolean {
-  const { model, wishes } = search
   const least = leastBytes(search)
   let holding = 0
   for (let count = 1; count <= others.length; count++) {
     if (holding >= enoughGroups && count < others.length) continue
     const layout = layoutOf(search, main, others.slice(0, count), false)
     const devices = devicesOf(layout)
-    if (!devices.every((device) => runsOn('llama.cpp', device, model))) continue
-    if (wishes.crossVendor === false && !oneVendor(devices)) continue
-    if (!withinWatts(search, devices)) continue
+    if (!mayJoin(search, devices)) continue
     if (usableBytes('llama.cpp', devices) >= least && add(search, found, layout)) holding++
     else if (count === others.length && holding === 0) {
       found.rejected.push({ what: describeLayout(layout), reason: tooSmall(search, 'llama.cpp', devices) })

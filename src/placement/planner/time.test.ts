@@ -42,8 +42,11 @@ function unlike(inventory: Inventory, mostBytes: number): Inventory {
   return { ...inventory, devices }
 }
 
-/** More than what is aimed at (50 ms and a second) where devices are unlike: two busy cores run the tests. */
-const limitMs = { of64: 150, of64Alike: 50, of1000: 1500, of1000Alike: 500 }
+/**
+ * Several times what is aimed at (50 ms and a second, which `bench/planner.ts` measures): here other tests keep the
+ * cores busy and coverage is counted, and what has to be found is a search that has become one of another order.
+ */
+const limitMs = { of64: 600, of64Alike: 200, of1000: 6000, of1000Alike: 2000 }
 const isAlike = ({ devices }: Inventory) => new Set(devices.map(({ usableBytes }) => usableBytes)).size === 1
 
 const sixtyFour: readonly [arrangement: string, model: PlanModel, inventory: Inventory][] = [

@@ -17,7 +17,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than the cores of a small machine: many tests wait, for an engine to load or a timeout to pass.
+    maxWorkers: 3,
     coverage: {
       provider: 'v8',
       include: pureRooms.map((room) => `src/${room}/**/*.ts`),

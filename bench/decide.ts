@@ -1,4 +1,12 @@
-/** What a routing decision costs, by the number of instances and of prefix blocks: microseconds, and their growth. */
+/**
+ * What a routing decision costs, by the number of instances and of prefix blocks: microseconds, and their growth.
+ *
+ * The same decisions, to the last random number, are taken in `--rounds` runs, and of each decision the median counts: what
+ * another process took of the machine falls on another decision in each, what the decision itself takes does not.
+ *
+ *   node bench/decide.ts [--rounds 3] [--decisions 10000]
+ */
+import { parseArgs } from 'node:util'
 import {
   createDispatcher,
   createPredictor,
@@ -8,35 +16,48 @@ import {
   idBlocks,
   policies,
 } from '../src/routing/index.ts'
+import { machineLine } from './support/process.ts'
+import { median, percentile, printTable } from './support/stats.ts'
 
+const { values: flags } = parseArgs({
+  options: { rounds: { type: 'string', default: '3' }, decisions: { type: 'string', default: '10000' } },
+})
 const promptBlocks = 200
-const decisions = 20_000
+const rounds = Number(flags.rounds)
+const decisions = Number(flags.decisions)
 
 console.log(
-  `Deciding (predicted_finish), prompts of ${promptBlocks} blocks of which half are shared; ${decisions} decisions each`,
+  `${machineLine()}\nDeciding (predicted_finish), prompts of ${promptBlocks} blocks of which half are shared; ` +
+    `${decisions} decisions, of each the median of ${rounds} runs\n`,
 )
-console.log('instances   records      p50 µs   p99 µs   p99, of the smallest')
 // The first thousands are slow because V8 has not compiled them yet.
 measure(100, 10_000)
-let smallest: number | undefined
-for (const [instances, records] of [
-  [10, 10_000],
-  [10, 1_000_000],
-  [100, 100_000],
-  [1000, 10_000],
-  [1000, 100_000],
-  [1000, 1_000_000],
-] as const) {
-  const { p50, p99, held } = measure(instances, records)
-  smallest ??= p99
-  console.log(
-    `${String(instances).padStart(9)}   ${String(held).padStart(8)}   ${p50.toFixed(1).padStart(8)} ${p99.toFixed(1).padStart(8)}   ${(p99 / smallest).toFixed(2).padStart(8)}`,
+const smallest = new Map<string, number>()
+const rows: string[][] = [['instances', 'blocks', 'p50 µs', 'p99 µs', 'p99, of the smallest']]
+for (const instances of [10, 100, 1000, 10_000]) row('instances', instances, 1_000_000)
+for (const blocks of [10_000, 100_000, 1_000_000, 4_000_000]) row('blocks', 1000, blocks)
+printTable(rows)
+
+function row(series: string, instances: number, blocks: number): void {
+  const runs = Array.from({ length: rounds }, () => measure(instances, blocks))
+  const times = Array.from({ length: decisions }, (_, index) =>
+    median(runs.map((run) => run.times[index] ?? 0)),
   )
+  const p99 = percentile(times, 0.99)
+  const first = smallest.get(series) ?? p99
+  smallest.set(series, first)
+  rows.push([
+    String(instances),
+    String(runs[0]?.held),
+    median(times).toFixed(1),
+    p99.toFixed(1),
+    (p99 / first).toFixed(2),
+  ])
 }
 
 function measure(count: number, records: number) {
   const random = randomFrom(7)
-  const prefix = createPrefixIndex({ budgetBytes: 2 ** 29, maxAgeMs: Number.POSITIVE_INFINITY })
+  const prefix = createPrefixIndex({ budgetBytes: 2 ** 30, maxAgeMs: Number.POSITIVE_INFINITY })
   const dispatcher = createDispatcher({
     policies,
     defaultPolicy: 'predicted_finish',
@@ -85,15 +106,15 @@ function measure(count: number, records: number) {
     return took
   }
   const running: number[] = []
+  // As many blocks as asked for are there before the measured decisions, which add some.
   const conversations = Math.ceil(records / (promptBlocks / 2))
   for (let index = 0; index < conversations; index++) run(index, promptBlocks / 2, index)
+  const { records: held } = prefix.stats()
   const times: number[] = []
   for (let index = 0; index < decisions; index++) {
     times.push(run(Math.floor(random() * conversations), promptBlocks, conversations + index))
   }
-  times.sort((a, b) => a - b)
-  const at = (share: number) => times[Math.floor(times.length * share)] ?? 0
-  return { p50: at(0.5), p99: at(0.99), held: prefix.stats().records }
+  return { times, held }
 }
 
 function requestOf(id: number, conversation: number, length: number): DispatchRequest {

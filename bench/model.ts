@@ -61,29 +61,46 @@ const engine = await calibrate()
 console.log(machineLine())
 console.log(
   `measured alone: ${Math.round(engine.prefillTokensPerS)} prompt tokens/s, a step ` +
-    `${engine.decodeBaseMs.toFixed(2)} + ${engine.decodePerRequestMs.toFixed(2)} ms a request\n`,
+    `${engine.decodeBaseMs.toFixed(2)} + ${engine.decodePerRequestMs.toFixed(2)} ms a request ` +
+    `+ ${(1000 * engine.decodePerKvTokenMs).toFixed(2)} ms for each 1000 tokens held\n`,
 )
 
-/** The figures of a cluster file: prompts of one length, answers by one and by all slots. */
+/**
+ * The figures of a cluster file: prompts of one length, answers by one and by all slots, and answers after a long prompt.
+ * The last one matters: with every token of an answer the engine reads the keys and values of all tokens before it, which on
+ * a CPU and after a thousand tokens is a good part of the step.
+ */
 async function calibrate(): Promise<EngineModel> {
   const prompts = await inTurn(6, () => ask(500, 2))
   const msPerToken = median(prompts.map(({ ttftMs, promptTokens }) => ttftMs / promptTokens))
   const alone = await inTurn(3, () => ask(20, 64))
   const oneMs = median(alone.map(stepMsOf))
+  const afterLong = await inTurn(3, () => ask(500, 64))
+  const longMs = median(afterLong.map(stepMsOf))
   const rounds = await inTurn(3, () => Promise.all(Array.from({ length: slots }, () => ask(20, 64))))
   const allMs = median(rounds.flat().map(stepMsOf))
-  const decodePerRequestMs = Math.max(0, (allMs - oneMs) / (slots - 1))
+  const shortTokens = median(alone.map(meanHeld))
+  const longTokens = median(afterLong.map(meanHeld))
+  const decodePerKvTokenMs = Math.max(0, (longMs - oneMs) / (longTokens - shortTokens))
+  // Each request of a batch brings its own tokens.
+  const kvMs = decodePerKvTokenMs * shortTokens
+  const decodePerRequestMs = Math.max(0, (allMs - oneMs) / (slots - 1) - kvMs)
   return {
     prefillTokensPerS: 1000 / msPerToken,
-    decodeBaseMs: Math.max(0.01, oneMs - decodePerRequestMs),
+    decodeBaseMs: Math.max(0.01, oneMs - decodePerRequestMs - kvMs),
     decodePerRequestMs,
-    decodePerKvTokenMs: 0,
+    decodePerKvTokenMs,
     chunkTokens: 2048,
     slots,
     kvTokens: slots * contextLength,
     blockTokens: 16,
     loadMs: 0,
   }
+}
+
+/** Tokens in the KV cache of a request while it is answered, on average. */
+function meanHeld({ promptTokens, outputTokens }: ChatAnswer): number {
+  return promptTokens + outputTokens / 2
 }
 
 async function inTurn<T>(count: number, run: () => Promise<T>): Promise<T[]> {
@@ -108,7 +125,8 @@ function plan(): Planned[] {
   const meanOutput = 40
   const workMs =
     (meanTokens / engine.prefillTokensPerS) * 1000 +
-    meanOutput * (engine.decodeBaseMs / 2 + engine.decodePerRequestMs)
+    meanOutput *
+      (engine.decodeBaseMs / 2 + engine.decodePerRequestMs + engine.decodePerKvTokenMs * meanTokens)
   let atMs = 0
   return Array.from({ length: Number(flags.requests) }, () => {
     atMs += (-Math.log(1 - next()) * workMs) / Number(flags.busy)

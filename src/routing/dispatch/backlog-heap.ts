@@ -1,20 +1,23 @@
-/** What a heap orders: its key may change, and it knows where it lies. */
+/** What a heap orders: it knows where it lies. */
 export interface HeapNode {
-  heapKey: number
   heapIndex: number
 }
 
-/** A binary heap, smallest key first, whose nodes may change their keys: every operation costs the logarithm. */
+/** A binary heap whose nodes may change their order: every operation costs the logarithm. */
 export interface BacklogHeap<Node extends HeapNode> {
+  size(): number
   add(node: Node): void
   remove(node: Node): void
-  /** The node's key has changed. */
+  /** What the node is ordered by has changed. */
   moved(node: Node): void
   /** The first `count` nodes that `accepts`, smallest first; looks at no more than `most` nodes. */
   smallest(count: number, most: number, accepts: (node: Node) => boolean): Node[]
 }
 
-export function createBacklogHeap<Node extends HeapNode>(): BacklogHeap<Node> {
+/** `isBefore`: a total order. */
+export function createBacklogHeap<Node extends HeapNode>(
+  isBefore: (a: Node, b: Node) => boolean,
+): BacklogHeap<Node> {
   const nodes: Node[] = []
 
   function put(node: Node, index: number): void {
@@ -27,7 +30,7 @@ export function createBacklogHeap<Node extends HeapNode>(): BacklogHeap<Node> {
     while (index > 0) {
       const parentIndex = (index - 1) >> 1
       const parent = nodes[parentIndex] as Node
-      if (parent.heapKey <= node.heapKey) break
+      if (!isBefore(node, parent)) break
       put(parent, index)
       index = parentIndex
     }
@@ -38,7 +41,7 @@ export function createBacklogHeap<Node extends HeapNode>(): BacklogHeap<Node> {
     let index = node.heapIndex
     for (;;) {
       const child = smallerChild(index)
-      if (!child || child.heapKey >= node.heapKey) break
+      if (!child || !isBefore(child, node)) break
       const childIndex = child.heapIndex
       put(child, index)
       index = childIndex
@@ -49,10 +52,23 @@ export function createBacklogHeap<Node extends HeapNode>(): BacklogHeap<Node> {
   function smallerChild(index: number): Node | undefined {
     const left = nodes[2 * index + 1]
     const right = nodes[2 * index + 2]
-    return left && right && right.heapKey < left.heapKey ? right : left
+    return left && right && isBefore(right, left) ? right : left
+  }
+
+  /** The frontier holds a few dozen nodes at most: looking through it is cheaper than keeping it ordered. */
+  function takeSmallest(frontier: Node[]): Node {
+    let best = 0
+    for (let index = 1; index < frontier.length; index++) {
+      if (isBefore(frontier[index] as Node, frontier[best] as Node)) best = index
+    }
+    const node = frontier[best] as Node
+    const last = frontier.pop() as Node
+    if (last !== node) frontier[best] = last
+    return node
   }
 
   return {
+    size: () => nodes.length,
     add(node) {
       node.heapIndex = nodes.length
       nodes.push(node)
@@ -83,14 +99,4 @@ export function createBacklogHeap<Node extends HeapNode>(): BacklogHeap<Node> {
       return found
     },
   }
-}
-
-/** The frontier holds a few dozen nodes at most: looking through it is cheaper than keeping it ordered. */
-function takeSmallest<Node extends HeapNode>(frontier: Node[]): Node {
-  let best = 0
-  for (let index = 1; index < frontier.length; index++) {
-    if ((frontier[index] as Node).heapKey < (frontier[best] as Node).heapKey) best = index
-  }
-  const [node] = frontier.splice(best, 1)
-  return node as Node
 }

@@ -30,6 +30,10 @@ export interface Run {
 /** An instance with what it is doing. */
 export interface BookedInstance extends HeapNode {
   info: DispatchInstance
+  /** Its place among those of its kind: the less it has to do, the smaller. */
+  heapKey: number
+  /** What of its requests its group has counted. */
+  counted: { running: number; prefilling: number }
   of: RatesOf
   /** Where each slot has a cache of its own. */
   slotCaches?: SlotCaches
@@ -74,6 +78,7 @@ export function bookInstance(info: DispatchInstance, nowMs: number): BookedInsta
     chosen: 0,
     heapKey: 0,
     heapIndex: 0,
+    counted: { running: 0, prefilling: 0 },
   }
 }
 
@@ -132,6 +137,11 @@ export function backlogTokens(booked: BookedInstance, rates: Rates, nowMs: numbe
   if (!first) return 0
   const done = ((nowMs - booked.prefillSinceMs) * rates.prefillTokensPerS) / 1000
   return booked.prefillTokens - Math.min(first.computedTokens, Math.max(0, done))
+}
+
+/** When its prompts will have been computed, should no other come. */
+export function backlogEndMs(booked: BookedInstance, prefillTokensPerS: number): number {
+  return booked.prefillSinceMs + (1000 * booked.prefillTokens) / prefillTokensPerS
 }
 
 /**

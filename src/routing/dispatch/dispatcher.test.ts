@@ -5,7 +5,7 @@ import { createPredictor } from '../prediction/index.ts'
 import { createPrefixIndex, idBlocks } from '../prefix/index.ts'
 import { createDispatcher, type DispatchInstance, type DispatchRequest } from './index.ts'
 
-function dispatcher(defaultPolicy: PolicyName = 'predicted_finish') {
+function dispatcher(defaultPolicy: PolicyName = 'predicted_finish', lookAtAll?: number) {
   let seed = 1
   return createDispatcher({
     policies,
@@ -18,6 +18,7 @@ function dispatcher(defaultPolicy: PolicyName = 'predicted_finish') {
       seed = (seed * 16807) % 2147483647
       return seed / 2147483647
     },
+    ...(lookAtAll !== undefined && { lookAtAll }),
   })
 }
 
@@ -206,6 +207,71 @@ describe('the dispatcher', () => {
       one.started(busy, id, one.decide(busy, { nowMs: 4 }), 4)
     }
     expect(bestOf(one.decide(request([5_000_000]), { nowMs: 4 }))).toBe(1000)
+  })
+
+  it('takes of a thousand the one that a pinned request names', () => {
+    const one = dispatcher()
+    for (const id of range(1, 1001)) one.add(instance(id), 0)
+    expect(bestOf(one.decide(request([1], { needs: { pins: ['#613'] } }), { nowMs: 0 }))).toBe(613)
+    const none = one.decide(request([1], { needs: { pins: ['#5000'] } }), { nowMs: 0 })
+    expect(none.ranked).toEqual([])
+    expect(none.excluded).toHaveLength(1000)
+  })
+
+  it('finds of each kind of device the idlest, however many idle ones of another kind there are', () => {
+    const one = dispatcher()
+    const slow = { kind: 'slow', modelBytes: 8e9, memoryBytesPerS: 1e11, flopsPerS: 1e12 }
+    const fast = { kind: 'fast', modelBytes: 8e9, memoryBytesPerS: 4e12, flopsPerS: 4e14 }
+    for (const id of range(1, 101)) one.add(instance(id, slow), 0)
+    for (const id of range(101, 111)) one.add(instance(id, fast), 0)
+    for (const id of range(101, 111)) {
+      const busy = request([id * 1000])
+      one.started(busy, id, one.decide(busy, { nowMs: 0 }), 0)
+    }
+    expect(bestOf(one.decide(request(range(0, 100)), { nowMs: 1 }))).toBeGreaterThan(100)
+  })
+
+  it('chooses by looking at a few as by looking at all, while some are idle', () => {
+    const event = fc.oneof(
+      fc.record({
+        type: fc.constant('ask' as const),
+        talk: fc.nat(8),
+        blocks: fc.integer({ min: 1, max: 30 }),
+        outputTokens: fc.integer({ min: 1, max: 500 }),
+      }),
+      fc.record({ type: fc.constant('first' as const) }),
+      fc.record({ type: fc.constant('end' as const), which: fc.nat(100) }),
+    )
+    fc.assert(
+      fc.property(fc.integer({ min: 40, max: 80 }), fc.array(event, { maxLength: 30 }), (count, events) => {
+        const few = dispatcher('predicted_finish', 0)
+        const all = dispatcher('predicted_finish', Number.POSITIVE_INFINITY)
+        const both = [few, all]
+        for (const id of range(1, count + 1))
+          for (const one of both) one.add(instance(id, { kvTokens: 400_000 }), 0)
+        const running: DispatchRequest[] = []
+        let nowMs = 0
+        for (const what of events) {
+          nowMs += 50
+          if (what.type === 'ask') {
+            const { talk, blocks, outputTokens } = what
+            const asked = request(range(talk * 1000, talk * 1000 + blocks), { outputTokens })
+            const decision = all.decide(asked, { nowMs })
+            const chosen = bestOf(decision) ?? 0
+            expect(bestOf(few.decide(asked, { nowMs }))).toBe(chosen)
+            for (const one of both) one.started(asked, chosen, decision, nowMs)
+            running.push(asked)
+          } else if (what.type === 'first') {
+            const id = running.at(-1)?.id ?? 0
+            for (const one of both) one.firstToken(id, nowMs)
+          } else {
+            const [ended] = running.splice(what.which % Math.max(1, running.length), 1)
+            for (const one of both) one.ended(ended?.id ?? 0, { outcome: 'answered' }, nowMs)
+          }
+        }
+      }),
+      { numRuns: 40 },
+    )
   })
 
   it('never ranks an instance that may not be taken, whatever happens, however many there are', () => {

@@ -3,21 +3,19 @@ import type { HealthBook } from '../health/contract.ts'
 import {
   type Candidate,
   type Policy,
+  type PolicyContext,
   type PolicyName,
   predict,
   type Ranked,
   type RouteRequest,
 } from '../policy/index.ts'
 import type { Predictor } from '../prediction/contract.ts'
-import type { PrefixIndex } from '../prefix/contract.ts'
-import { type BacklogHeap, createBacklogHeap } from './backlog-heap.ts'
+import type { PrefixIndex, PrefixMatch } from '../prefix/contract.ts'
 import {
   type BookedInstance,
-  backlogTokens,
   beginRun,
   bookInstance,
   completePrefill,
-  decodeStepMs,
   endRun,
   ownDecodeMs,
   type Run,
@@ -33,6 +31,7 @@ import type {
   RunEnd,
   Service,
 } from './contract.ts'
+import { createGroup, type Group, joinGroup, leaveGroup, nominees, reorder } from './nominees.ts'
 
 export interface DispatcherParts {
   policies: Readonly<Record<PolicyName, Policy>>
@@ -48,30 +47,23 @@ export interface DispatcherParts {
   health?: HealthBook
   /** From 0 up to and without 1. */
   random: () => number
+  /** Up to so many instances of a model all are looked at; of more, a few (`nominees.ts`). Absent: 24. */
+  lookAtAll?: number
 }
 
-/** Up to so many instances of a model all are looked at; of more, those that hold the prefix, the idlest and some at random. */
-const lookAtAll = 24
-const idlest = 3
-const atRandom = 1
-const holders = 4
-/** Nodes of the heap that are looked at to find the idlest that may be taken. */
-const mostHeapNodes = 64
+const usualLookAtAll = 24
+/** Of those that hold the longest beginnings of a prompt so many are looked at. */
+const mostHolders = 4
 /** Conversations whose last instance is remembered. */
 const mostSessions = 10_000
 
 /** An ill instance among ill ones: they are told apart by everything else. */
 const illHealth = 0.05
 const unhealthy = 'it is unhealthy: its circuit breaker is open, or its probes fail'
-
-/** Instances that serve the same key. */
-interface Group {
-  booked: BookedInstance[]
-  heap: BacklogHeap<BookedInstance>
-}
+const refused = 'it serves other options, takes no new requests, or failed on this one'
 
 export function createDispatcher(parts: DispatcherParts): Dispatcher {
-  const { prefix, predictor, health } = parts
+  const { prefix, predictor, health, lookAtAll = usualLookAtAll } = parts
   const groups = new Map<string, Group>()
   const instances = new Map<number, BookedInstance>()
   const runs = new Map<number, Run>()
@@ -81,14 +73,13 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
   function add(info: DispatchInstance, nowMs: number): void {
     remove(info.id)
     const booked = bookInstance(info, nowMs)
-    const group = groups.get(info.key) ?? { booked: [], heap: createBacklogHeap() }
+    const group = groups.get(info.key) ?? createGroup()
     groups.set(info.key, group)
     prefix.setCapacity(info.id, Math.ceil(info.kvTokens / parts.blockTokens))
     // Who comes late does not make up for what the others were given before.
     booked.chosen = Math.min(...group.booked.map(({ chosen }) => chosen), Number.MAX_SAFE_INTEGER)
     if (group.booked.length === 0) booked.chosen = 0
-    group.booked.push(booked)
-    group.heap.add(booked)
+    joinGroup(group, booked)
     instances.set(info.id, booked)
   }
 
@@ -107,84 +98,83 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     health?.forget(instanceId)
     const group = groups.get(booked.info.key)
     if (!group) return
-    group.heap.remove(booked)
-    group.booked.splice(group.booked.indexOf(booked), 1)
+    leaveGroup(group, booked)
     if (group.booked.length === 0) groups.delete(booked.info.key)
   }
 
   function decide(request: DispatchRequest, options: DecideOptions): Decision {
     const policy = parts.policies[request.policy ?? parts.defaultPolicy]
     const group = groups.get(request.key)
-    const { candidates, excluded } = group
-      ? candidatesOf(group, request, options)
-      : { candidates: [], excluded: [] }
-    const { kept, excluded: unfit } = parts.filter(request, candidates)
-    const ranked = policy.rank(request, kept, { nowMs: options.nowMs, random: parts.random })
+    const few = group !== undefined && group.booked.length > lookAtAll
+    let { candidates, excluded } = candidatesOf(group, request, options, few)
+    let { kept, excluded: unfit } = parts.filter(request, candidates)
+    let fleet = few ? meansOf(group) : undefined
+    if (few && kept.length === 0 && candidates.length > 0) {
+      // Whoever is as it is asked for, pinned by name perhaps, need not be among the few.
+      ;({ candidates, excluded } = candidatesOf(group, request, options, false))
+      ;({ kept, excluded: unfit } = parts.filter(request, candidates))
+      fleet = undefined
+    }
+    const context = { nowMs: options.nowMs, random: parts.random }
+    const ranked = policy.rank(request, kept, fleet ? { ...context, fleet } : context)
     const [best] = ranked
     return {
       policy: policy.name,
       unit: policy.unit,
       ranked,
-      excluded: [...excluded, ...unfit],
+      excluded: unfit.length > 0 ? [...excluded, ...unfit] : excluded,
       ...(best && { predicted: predictedOf(request, best) }),
     }
   }
 
-  function candidatesOf(group: Group, request: DispatchRequest, options: DecideOptions) {
-    const { nowMs, accepts, savedTokens } = options
-    const excluded: { id: number; reason: string; ill?: true }[] = []
+  function candidatesOf(
+    group: Group | undefined,
+    request: DispatchRequest,
+    options: DecideOptions,
+    few: boolean,
+  ) {
+    const { nowMs, savedTokens } = options
+    const excluded: Exclusion[] = []
     const candidates: Candidate[] = []
-    const cached = cachedBlocks(request, nowMs)
-    const { looked, few } = nominees(group, cached, accepts)
+    if (!group) return { candidates, excluded }
+    const matches = request.blocks ? prefix.match(request.blocks, nowMs, mostHolders) : []
+    const session = request.session === undefined ? undefined : sessions.get(sessionKey(request))
+    const usable = (id: number) => mayTake(id, options, few, excluded)
+    const find = (id: number) => instances.get(id)
+    const looked = few
+      ? nominees(group, matches, session?.instance, find, usable, parts.random)
+      : group.booked.filter(({ info }) => usable(info.id))
     for (const booked of looked) {
-      const { id } = booked.info
-      if (few && accepts && !accepts(id)) {
-        excluded.push({ id, reason: 'it serves other options, takes no new requests, or failed on this one' })
-      } else if (!options.evenIll && health && !health.allows(id, nowMs)) {
-        excluded.push({ id, reason: unhealthy, ill: true })
-      } else {
-        const candidate = candidateOf(booked, request, heldBlocks(booked, request, cached, nowMs), nowMs)
-        candidates.push(savedTokens ? withSaved(candidate, request, savedTokens(id)) : candidate)
-      }
+      const candidate = candidateOf(booked, request, heldBlocks(booked, request, matches, nowMs), nowMs)
+      if (session?.instance === booked.info.id) candidate.sessionAtMs = session.atMs
+      candidates.push(savedTokens ? withSaved(candidate, request, savedTokens(booked.info.id)) : candidate)
     }
     return { candidates, excluded }
   }
 
-  function cachedBlocks({ blocks }: DispatchRequest, nowMs: number): Map<number, number> {
-    if (!blocks) return new Map()
-    const matches = prefix.match(blocks, nowMs, holders)
-    return new Map(matches.map((match) => [match.instance, match.blocks]))
+  /** Whether a request may go there; why not is told of all where there are few, of the ill always. */
+  function mayTake(id: number, options: DecideOptions, few: boolean, excluded: Exclusion[]): boolean {
+    const { nowMs, accepts, evenIll } = options
+    if (accepts && !accepts(id)) {
+      if (!few) excluded.push({ id, reason: refused })
+      return false
+    }
+    if (evenIll || !health || health.allows(id, nowMs)) return true
+    if (!few || !excluded.some((one) => one.id === id)) excluded.push({ id, reason: unhealthy, ill: true })
+    return false
   }
 
   function heldBlocks(
     { info, slotCaches }: BookedInstance,
     { blocks }: DispatchRequest,
-    cached: ReadonlyMap<number, number>,
+    matches: readonly PrefixMatch[],
     nowMs: number,
   ): number {
     if (!blocks) return 0
     if (slotCaches) return slotCaches.found(blocks.hashes)
-    // The longest holders are known; others may hold the system prompt.
-    return cached.get(info.id) ?? prefix.heldBy(info.id, blocks, nowMs)
-  }
-
-  /** Whom to look at, so that a decision costs no more with a thousand instances than with a hundred. */
-  function nominees(
-    { booked, heap }: Group,
-    cached: ReadonlyMap<number, number>,
-    accepts: (id: number) => boolean = () => true,
-  ): { looked: Iterable<BookedInstance>; few: boolean } {
-    if (booked.length <= lookAtAll) return { looked: booked, few: true }
-    const looked = new Set<BookedInstance>()
-    const consider = (one: BookedInstance | undefined) => {
-      if (one && accepts(one.info.id)) looked.add(one)
-    }
-    for (const id of cached.keys()) consider(instances.get(id))
-    for (const one of heap.smallest(idlest, mostHeapNodes, ({ info }) => accepts(info.id))) looked.add(one)
-    for (let count = 0; count < atRandom; count++) {
-      consider(booked[Math.floor(parts.random() * booked.length)])
-    }
-    return { looked, few: false }
+    for (const match of matches) if (match.instance === info.id) return match.blocks
+    // The longest holders are known; others may hold the system prompt, if there are more holders at all.
+    return matches.length < mostHolders ? 0 : prefix.heldBy(info.id, blocks, nowMs)
   }
 
   function candidateOf(
@@ -195,11 +185,21 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
   ): Candidate {
     const { info } = booked
     const rates = predictor.rates(booked.of)
-    const session = request.session === undefined ? undefined : sessions.get(sessionKey(request))
     const work = workOf(booked, rates, predictor, nowMs)
-    // One spread, and every other field by name: V8 copies a second one key by key, for each candidate.
-    const candidate: Candidate = {
-      ...info,
+    // Field by field: V8 builds such an object at once, and one that begins with a spread by many steps.
+    return {
+      id: info.id,
+      deviceIds: info.deviceIds,
+      slots: info.slots,
+      contextLength: info.contextLength,
+      kvTokens: info.kvTokens,
+      weight: info.weight,
+      watts: info.watts,
+      costPerMillionTokens: info.costPerMillionTokens,
+      precisions: info.precisions,
+      capabilities: info.capabilities,
+      labels: info.labels,
+      tenants: info.tenants,
       running: work.running,
       prefilling: work.prefilling,
       prefillTokens: work.prefillTokens,
@@ -217,8 +217,6 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
       ),
       networkMs: 0,
     }
-    if (session?.instance === info.id) candidate.sessionAtMs = session.atMs
-    return candidate
   }
 
   function started(request: DispatchRequest, instanceId: number, decision: Decision, nowMs: number): void {
@@ -245,7 +243,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     if (request.blocks) prefix.insert(instanceId, request.blocks, nowMs)
     booked.slotCaches?.take(request.id, request.blocks?.hashes ?? [], chosen?.restoreMs !== undefined)
     remember(request, instanceId, nowMs)
-    reorder(booked, nowMs)
+    regroup(booked)
   }
 
   function remember(request: DispatchRequest, instance: number, atMs: number): void {
@@ -258,12 +256,11 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     if (oldest !== undefined) sessions.delete(oldest)
   }
 
-  function reorder(booked: BookedInstance, nowMs: number): void {
-    const rates = predictor.rates(booked.of)
-    const backlogMs = (backlogTokens(booked, rates, nowMs) / rates.prefillTokensPerS) * 1000
-    const full = booked.runs.size >= booked.info.slots ? 1e9 : 0
-    booked.heapKey = full + backlogMs + decodeStepMs(rates, booked.runs.size + 1)
-    groups.get(booked.info.key)?.heap.moved(booked)
+  function regroup(booked: BookedInstance): void {
+    const group = groups.get(booked.info.key)
+    if (!group) return
+    const { prefillTokensPerS, decodePerRequestMs } = predictor.rates(booked.of)
+    reorder(group, booked, prefillTokensPerS, usualOutputTokens * decodePerRequestMs)
   }
 
   function serviceOf(key: string, nowMs: number): Service | undefined {
@@ -286,7 +283,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     run.firstTokenMs = nowMs
     sampleBatch(run)
     completePrefill(run, nowMs)
-    reorder(run.booked, nowMs)
+    regroup(run.booked)
   }
 
   function tokens(requestId: number, count: number): void {
@@ -306,7 +303,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     if (run.attempt && end.outcome === 'withdrawn') health?.cancel(run.attempt)
     else if (run.attempt && end.outcome !== 'withdrawn') health?.end(run.attempt, end.outcome, nowMs)
     if (end.outcome === 'answered') learn(run, end, nowMs)
-    reorder(run.booked, nowMs)
+    regroup(run.booked)
   }
 
   function learn(run: Run, { usage, blocks }: RunEnd, nowMs: number): void {
@@ -346,6 +343,15 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
   }
 
   return { add, loaded, remove, decide, started, serviceOf, firstToken, tokens, ended }
+}
+
+type Exclusion = Decision['excluded'][number]
+
+/** Answers for whose length an instance's place among the idle ones is worked out. */
+const usualOutputTokens = 256
+
+function meansOf({ booked, running, prefilling }: Group): NonNullable<PolicyContext['fleet']> {
+  return { running: running / booked.length, prefilling: prefilling / booked.length }
 }
 
 /** Reading a saved cache: opening it, and each token of it. Of 1,600 tokens (14 MB) it was measured to be 2 to 6 ms. */

@@ -40,13 +40,13 @@ export interface InstanceTraits {
   /** Relative capacity, 1 for the ordinary; what an operator gives more of. */
   weight: number
   /** What its devices draw at work; absent where nobody knows. */
-  watts?: number
-  costPerMillionTokens?: number
-  precisions?: readonly Precision[]
-  capabilities?: readonly string[]
-  labels?: Readonly<Record<string, string>>
+  watts?: number | undefined
+  costPerMillionTokens?: number | undefined
+  precisions?: readonly Precision[] | undefined
+  capabilities?: readonly string[] | undefined
+  labels?: Readonly<Record<string, string>> | undefined
   /** Only its own requests may use it; absent: everybody's. */
-  tenants?: readonly string[]
+  tenants?: readonly string[] | undefined
 }
 
 /** How fast an instance is, as learnt, or guessed where nothing is learnt. */
@@ -109,6 +109,8 @@ export interface PolicyContext {
   nowMs: number
   /** From 0 up to and without 1; seeded in tests and simulations. */
   random: () => number
+  /** Means of all instances that could be candidates, where only some are; absent: those of the candidates. */
+  fleet?: { running: number; prefilling: number }
 }
 
 /** Ranks candidates, best first. Pure; never returns one that it was not given, and never the same twice. */

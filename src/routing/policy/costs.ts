@@ -3,7 +3,7 @@
  * results are finite and not negative: a rate that is no positive number is taken for `tuning.assumed`, any other
  * broken fact for 0, and none counts for more than `tuning.largestFact`.
  */
-import type { Candidate, RouteRequest } from './contract.ts'
+import type { Candidate, Rates, RouteRequest } from './contract.ts'
 import { tuning } from './tuning.ts'
 
 /** A fact as a finite number from 0 up. */
@@ -11,19 +11,22 @@ export function fact(value: number | undefined): number {
   return value !== undefined && value > 0 ? Math.min(value, tuning.largestFact) : 0
 }
 
+/** What of an instance's rates a running one is predicted by. */
+export type Speed = Pick<Rates, 'prefillTokensPerS' | 'decodeBaseMs' | 'decodePerRequestMs'>
+
 /** Milliseconds to compute so many prompt tokens, alone. */
-export function prefillMs(tokens: number, { rates }: Pick<Candidate, 'rates'>): number {
-  const known = rates.prefillTokensPerS >= Number.EPSILON
+export function prefillMs(tokens: number, { prefillTokensPerS }: Speed): number {
+  const known = prefillTokensPerS >= Number.EPSILON
   return Math.min(
-    (1000 * fact(tokens)) / (known ? rates.prefillTokensPerS : tuning.assumed.prefillTokensPerS),
+    (1000 * fact(tokens)) / (known ? prefillTokensPerS : tuning.assumed.prefillTokensPerS),
     tuning.largestFact,
   )
 }
 
 /** Milliseconds of a decoding step of so many requests. */
-export function decodeStepMs(batch: number, { rates }: Pick<Candidate, 'rates'>): number {
-  const base = fact(rates.decodeBaseMs)
-  const perRequest = fact(rates.decodePerRequestMs)
+export function decodeStepMs(batch: number, { decodeBaseMs, decodePerRequestMs }: Speed): number {
+  const base = fact(decodeBaseMs)
+  const perRequest = fact(decodePerRequestMs)
   return base + perRequest > 0 ? base + perRequest * batch : tuning.assumed.decodeStepMs
 }
 
@@ -64,17 +67,21 @@ export interface Prediction {
 /**
  * When a request would have its first token and its last on this instance:
  * `loading + slot wait + queued + prefill + restore + network`, then `output * step(batch + 1)`.
- * Prompts before it are computed while it waits for a slot, so only what is left of them then is queued. `rates`:
- * others than its own to reckon with.
+ * Prompts before it are computed while it waits for a slot, so only what is left of them then is queued. `speed`:
+ * another than its own to reckon with.
  */
-export function predict(request: RouteRequest, candidate: Candidate, rates = candidate.rates): Prediction {
+export function predict(
+  request: RouteRequest,
+  candidate: Candidate,
+  speed: Speed = candidate.rates,
+): Prediction {
   const loadingMs = fact(candidate.loadingMs)
   const slotWaitMs = fact(candidate.slotWaitMs)
-  const queuedMs = Math.max(0, prefillMs(candidate.prefillTokens, { rates }) - slotWaitMs)
-  const ownMs = prefillMs(uncachedTokens(request, candidate), { rates })
+  const queuedMs = Math.max(0, prefillMs(candidate.prefillTokens, speed) - slotWaitMs)
+  const ownMs = prefillMs(uncachedTokens(request, candidate), speed)
   const restoreMs = fact(candidate.restoreMs)
   const networkMs = fact(candidate.networkMs)
-  const decodeMs = fact(request.outputTokens) * decodeStepMs(fact(candidate.running) + 1, { rates })
+  const decodeMs = fact(request.outputTokens) * decodeStepMs(fact(candidate.running) + 1, speed)
   const ttftMs = loadingMs + slotWaitMs + queuedMs + ownMs + restoreMs + networkMs
   return {
     ttftMs,

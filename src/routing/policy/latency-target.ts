@@ -21,10 +21,10 @@ export const latencyTarget: Policy = {
   name: 'latency_target',
   about: 'The one most likely to give the first token before the deadline; without one, as predicted_finish.',
   unit: 'ms',
-  rank: (request, candidates, { nowMs }) => {
+  rank: (request, candidates, { nowMs, fleet }) => {
     const budgetMs = request.deadlineMs === undefined ? undefined : request.deadlineMs - nowMs
     return inOrder(
-      finishScores(request, candidates).map((finish) => {
+      finishScores(request, candidates, fleet).map((finish) => {
         const { candidate } = finish
         if (budgetMs === undefined) return finish
         const chance = chanceInTime(predict(request, candidate).ttftMs, budgetMs, candidate)

@@ -18,10 +18,10 @@ export const performanceAware: Policy = {
   about: 'The device that would be fastest for it alone and has a slot.',
   unit: 'ms',
   rank: (request, candidates) => {
-    const rates = evenRates(candidates)
+    const speeds = evenRates(candidates)
     return inOrder(
       candidates.map((candidate, at) => {
-        const device = { rates: rates[at] ?? candidate.rates }
+        const device = speeds[at] ?? candidate.rates
         const loading = fact(candidate.loadingMs)
         const slotWait = fact(candidate.slotWaitMs)
         const prefill = prefillMs(request.promptTokens, device)

@@ -22,8 +22,8 @@ export const powerAware: Policy = {
     return inOrder(
       candidates.map((candidate) => {
         const batch = fact(candidate.running) + 1
-        const decodeMs = (fact(request.outputTokens) * decodeStepMs(batch, candidate)) / batch
-        const workMs = prefillMs(uncachedTokens(request, candidate), candidate) + decodeMs
+        const decodeMs = (fact(request.outputTokens) * decodeStepMs(batch, candidate.rates)) / batch
+        const workMs = prefillMs(uncachedTokens(request, candidate), candidate.rates) + decodeMs
         const energyJ = (fact(candidate.watts) || greatest) * (workMs / 1000)
         const patienceJ = tuning.patienceWatts * (predict(request, candidate).finishMs / 1000)
         return scored(candidate, {

@@ -18,8 +18,8 @@
  *
  * Unknown: a rate counts as slow, a cache as empty, every other cost as none. `n log n` in the candidates.
  */
-import type { Candidate, Policy, Ranked, Rates, RouteRequest } from './contract.ts'
-import { fact, failureMs, predict, prefillMs, pressureMs } from './costs.ts'
+import type { Candidate, Policy, PolicyContext, Ranked, RouteRequest } from './contract.ts'
+import { fact, failureMs, predict, prefillMs, pressureMs, type Speed } from './costs.ts'
 import { evenRates } from './even-rates.ts'
 import { inOrder, scored } from './order.ts'
 import { tuning } from './tuning.ts'
@@ -28,44 +28,48 @@ export const predictedFinish: Policy = {
   name: 'predicted_finish',
   about: 'Where it is predicted to finish first, what it costs the others included.',
   unit: 'ms',
-  rank: (request, candidates) => inOrder(finishScores(request, candidates)),
+  rank: (request, candidates, { fleet }) => inOrder(finishScores(request, candidates, fleet)),
 }
 
 /** Every candidate's score, in the order in which they come. */
-export function finishScores(request: RouteRequest, candidates: readonly Candidate[]): Ranked[] {
-  const weight = othersWeight(candidates)
-  const mostCached = candidates.reduce((most, { cachedTokens }) => Math.max(most, fact(cachedTokens)), 0)
-  const rates = evenRates(candidates)
+export function finishScores(
+  request: RouteRequest,
+  candidates: readonly Candidate[],
+  fleet: PolicyContext['fleet'] = meansOf(candidates),
+): Ranked[] {
+  const weight = Math.min(weightOf(fleet), tuning.othersMost)
+  let mostCached = 0
+  for (const { cachedTokens } of candidates) mostCached = Math.max(mostCached, fact(cachedTokens))
+  const speeds = evenRates(candidates)
   return candidates.map((candidate, at) => {
-    const even = rates[at] ?? candidate.rates
-    const anewMs = prefillMs(mostCached - fact(candidate.cachedTokens), { rates: even })
-    const own = ownWeight(candidate)
-    return scored(candidate, termsOf(request, candidate, even, anewMs * Math.min(weight, own)))
+    const speed = speeds[at] ?? candidate.rates
+    const anewMs = prefillMs(mostCached - fact(candidate.cachedTokens), speed)
+    // Who computes anew where nobody waits keeps nobody waiting.
+    const others = anewMs * Math.min(weight, weightOf(candidate))
+    return scored(candidate, termsOf(request, candidate, speed, others))
   })
 }
 
-/** The same by what the candidate alone has to do: who computes anew where nobody waits keeps nobody waiting. */
-function ownWeight(candidate: Candidate): number {
-  const waiting = fact(candidate.prefilling)
-  const decoding = Math.max(0, fact(candidate.running) - waiting)
+/** Milliseconds that others wait for each that is computed anew where so many requests are. */
+function weightOf({ running, prefilling }: { running: number; prefilling: number }): number {
+  const waiting = fact(prefilling)
+  const decoding = Math.max(0, fact(running) - waiting)
   return tuning.othersIdle + tuning.othersPerWaiting * waiting + tuning.othersPerDecoding * decoding
 }
 
-/** Milliseconds that others wait for each that this request computes anew. */
-function othersWeight(candidates: readonly Candidate[]): number {
-  let waiting = 0
+function meansOf(candidates: readonly Candidate[]) {
   let running = 0
+  let prefilling = 0
   for (const candidate of candidates) {
-    waiting += fact(candidate.prefilling)
     running += fact(candidate.running)
+    prefilling += fact(candidate.prefilling)
   }
-  const decoding = Math.max(0, running - waiting)
-  const sum = tuning.othersPerWaiting * waiting + tuning.othersPerDecoding * decoding
-  return Math.min(tuning.othersIdle + sum / Math.max(1, candidates.length), tuning.othersMost)
+  const count = Math.max(1, candidates.length)
+  return { running: running / count, prefilling: prefilling / count }
 }
 
-function termsOf(request: RouteRequest, candidate: Candidate, rates: Rates, others: number): Ranked['terms'] {
-  const parts = predict(request, candidate, rates)
+function termsOf(request: RouteRequest, candidate: Candidate, speed: Speed, others: number): Ranked['terms'] {
+  const parts = predict(request, candidate, speed)
   const decode = parts.decodeMs * tuning.decodeShare
   const pressure = pressureMs(request, candidate)
   return {

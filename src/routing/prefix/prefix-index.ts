@@ -31,6 +31,9 @@ export function createPrefixIndex({ budgetBytes, maxAgeMs }: PrefixIndexOptions)
   /** Of the prompt that `walk` has followed: its runs, and how many of its blocks lie before each run's end. */
   const path: number[] = []
   const reach: number[] = []
+  /** The prompt that was walked along to its end, and its runs, until anything changes: a decision asks several times. */
+  let walked: readonly number[] | undefined
+  let walkedDepth = 0
   const counts = { records: 0, evicted: 0, corrected: 0 }
   let matches = 0
   let clockMs = Number.NEGATIVE_INFINITY
@@ -47,6 +50,7 @@ export function createPrefixIndex({ budgetBytes, maxAgeMs }: PrefixIndexOptions)
 
   /** Follows the first `to` blocks along what anybody holds, and returns the number of runs. */
   function walk(hashes: readonly number[], to: number): number {
+    walked = undefined
     let depth = 0
     for (let at = 0; at < to; depth++) {
       const run = runs.find(hashes[at] as number)
@@ -56,6 +60,14 @@ export function createPrefixIndex({ budgetBytes, maxAgeMs }: PrefixIndexOptions)
       reach[depth] = at
     }
     return depth
+  }
+
+  /** The same for a whole prompt, which the last question may have been about too. */
+  function walkWhole(hashes: readonly number[]): number {
+    if (walked === hashes) return walkedDepth
+    walkedDepth = walk(hashes, hashes.length)
+    walked = hashes
+    return walkedDepth
   }
 
   /** How many of the runs walked along this owner holds: who holds one holds those before it, so by halving. */
@@ -71,6 +83,7 @@ export function createPrefixIndex({ budgetBytes, maxAgeMs }: PrefixIndexOptions)
   }
 
   function count(owner: Owner, blocks: number): void {
+    walked = undefined
     owner.blocks += blocks
     counts.records += blocks
   }
@@ -211,7 +224,7 @@ export function createPrefixIndex({ budgetBytes, maxAgeMs }: PrefixIndexOptions)
       moveClock(nowMs)
       const found: PrefixMatch[] = []
       matches++
-      for (let at = walk(hashes, hashes.length) - 1; at >= 0 && found.length < limit; at--) {
+      for (let at = walkWhole(hashes) - 1; at >= 0 && found.length < limit; at--) {
         const run = path[at] as number
         const blocks = reach[at] as number
         // All found so far hold this run too: it comes before theirs.
@@ -230,7 +243,7 @@ export function createPrefixIndex({ budgetBytes, maxAgeMs }: PrefixIndexOptions)
       moveClock(nowMs)
       const owner = instances.get(instance)
       if (!owner) return 0
-      const held = heldDepth(owner, walk(hashes, hashes.length))
+      const held = heldDepth(owner, walkWhole(hashes))
       return held === 0 ? 0 : (reach[held - 1] as number)
     },
     insert(instance, { hashes }, nowMs) {

@@ -32,6 +32,7 @@ export {
   createRpcNode,
   describeRpcWorker,
   ensureTunnelKey,
+  type NetworkFacts,
   type RpcNode,
   type SecondOpinion,
 } from './llamacpp/index.ts'

@@ -4,7 +4,7 @@
  * among the cards of its vendor, or by name. Pure.
  */
 import type { DeviceEntry, DeviceSelector, DeviceSettings } from '../config/index.ts'
-import type { EngineDevice } from '../engines/index.ts'
+import type { EngineDevice, NetworkFacts } from '../engines/index.ts'
 import { type Device, pciAddressOf, type Vendor, visibilityOf } from '../hardware/index.ts'
 
 /** A device that instances can be started on. */
@@ -13,8 +13,8 @@ export interface WorkerDevice {
   device: Device
   /** `server`: an engine that runs already, with whatever devices it has; `rpc`: a device that another machine lends. */
   kind: 'gpu' | 'cpu' | 'server' | 'rpc'
-  /** Of an `rpc` device: where its machine is reached, and its number there. */
-  rpc?: { address: string; position: number }
+  /** Of an `rpc` device: where its machine is reached, its number there, and how far away it was measured to be. */
+  rpc?: { address: string; position: number; network?: NetworkFacts }
   /** What the engine calls it, where it lists devices. */
   engineName?: string
   /** Variables by which a process or server is told that it is this device. */

@@ -17,6 +17,7 @@ import type { PriorityClass } from './admission/index.ts'
 import type { EmbedBatcher } from './batching/index.ts'
 import type { AnswerRecord, CacheStats, PlacingRouter, RouteListener } from './contract.ts'
 import type { ConversationKeeper } from './conversations.ts'
+import { createCountedPrompts } from './counted-prompts.ts'
 import { type Degraded, type DegradeOptions, degradations, mayDegrade } from './degrade.ts'
 import { embedInputs } from './embed.ts'
 import type { RetryBudget } from './health/index.ts'
@@ -52,6 +53,8 @@ export interface RouterOptions {
   embedBatcher: EmbedBatcher
   /** Told of each whole answer, without any text. */
   answered?: (record: AnswerRecord) => void
+  /** Told of each request that wants a model to run. */
+  asked?: (model: ResolvedModel) => void
   clock: Clock
   /** Whether to use the Go template of a model that has a chat template too; absent, what can do more. */
   prefersGoTemplate?: boolean
@@ -60,6 +63,7 @@ export interface RouterOptions {
 export function createRouter(options: RouterOptions): PlacingRouter {
   const { store, pool, wishOf, knowledge, conversations, clock } = options
   const repeated = createRepeater(options.repeats)
+  const countedPrompts = createCountedPrompts()
   const resolve = createResolver(store, options.prefersGoTemplate)
   /** Under which name a loaded model was last asked for; several names may share its files. */
   const lastNames = new Map<string, StoredModel>()
@@ -125,6 +129,7 @@ export function createRouter(options: RouterOptions): PlacingRouter {
       yield loadEvent('unload', sinceMs())
       return
     }
+    options.asked?.(model)
     const asked = await ask(request, model)
     if (empty) {
       const lease = await acquire(asked.wish, request.keepAliveMs, signal, { slotless: true })
@@ -224,9 +229,12 @@ export function createRouter(options: RouterOptions): PlacingRouter {
     signal: AbortSignal,
     sinceMs: () => number,
   ): AsyncGenerator<InferenceEvent> {
-    const { model, options: merged, rendered } = asked
+    const { model, options: merged, rendered, traits } = asked
     const loadMs = sinceMs()
-    const prepared = await run.call((instance) => prepare(request, model, merged, instance, rendered))
+    const blocks = traits.route?.blocks
+    const most =
+      rendered && blocks && countedPrompts.mostTokens(blocks.hashes, Buffer.byteLength(rendered.text))
+    const prepared = await run.call((instance) => prepare(request, model, merged, instance, rendered, most))
     const end = yield* startStream(request, model, prepared, run.generate, signal)
     const context = await run.call((instance) => contextOf(request, prepared, instance, end))
     learn(run, prepared, asked, request, end, sinceMs)
@@ -261,6 +269,11 @@ export function createRouter(options: RouterOptions): PlacingRouter {
     const { instance, policy } = routeReport(run.lease(), 0)
     const totalMs = sinceMs()
     const asked = traits.route?.blocks
+    // A server that renders conversations by itself counts another text.
+    if (usage.promptTokens > 0 && isText && !run.lease().instance.chatOnly) {
+      if (blocks) countedPrompts.counted(blocks.hashes, usage.promptTokens + usage.outputTokens)
+      if (asked && said?.prompt === rendered.text) countedPrompts.counted(asked.hashes, usage.promptTokens)
+    }
     options.answered?.({
       model: request.model,
       tenant,
@@ -336,8 +349,9 @@ export function createRouter(options: RouterOptions): PlacingRouter {
     async countTokens(request: ChatRequest, signal: AbortSignal): Promise<number> {
       const model = await resolved(request.model, (name) => `model '${name}' not found`)
       checkCapabilities(request, model)
-      const options = mergeOptions(model.description.stored.parameters, request.options)
-      const wish = await wishOf(model, options, request.routing ?? {})
+      options.asked?.(model)
+      const merged = mergeOptions(model.description.stored.parameters, request.options)
+      const wish = await wishOf(model, merged, request.routing ?? {})
       lastNames.set(model.key, model.description.stored)
       const lease = await acquire(wish, request.keepAliveMs, signal, { slotless: true })
       try {
@@ -354,6 +368,7 @@ export function createRouter(options: RouterOptions): PlacingRouter {
         const words = 'This server does not support embeddings. Start it with `--embeddings`'
         throw new DroverError('not_embedding_model', words)
       }
+      options.asked?.(model)
       const merged = mergeOptions(model.description.stored.parameters, request.options)
       lastNames.set(model.key, model.description.stored)
       const wish = await wishOf(model, merged, request.routing ?? {})

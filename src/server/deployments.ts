@@ -11,9 +11,8 @@ import {
   type Action,
   createForecaster,
   type Deployment,
-  type Done,
   defaultReconcileSettings,
-  inverseOf,
+  type Forecast,
   noMemory,
   type ReconcileFacts,
   rebalance,
@@ -28,7 +27,8 @@ import type {
   PlacingRouter,
   Pool,
 } from '../routing/index.ts'
-import { laidOut, reconcileFacts, strategyOf } from './layout-facts.ts'
+import { createLayoutAsker, laidOut, reconcileFacts, strategyOf, wishAgain } from './layout-facts.ts'
+import { createUndoHistory, type Undoable, type UndoStep } from './undo-history.ts'
 
 /** Between two looks at what runs. */
 const intervalMs = 2_000
@@ -40,7 +40,7 @@ const usualLoadMs = 30_000
 const mostModels = 256
 
 export interface DeploymentsOptions {
-  config: Pick<Config, 'multiGpu' | 'handOverAfterMs'>
+  config: Pick<Config, 'multiGpu' | 'handOverAfterMs' | 'keepAliveMs'>
   pool: Pool
   router: Pick<PlacingRouter, 'wish'>
   /** The devices with their room; none while nothing is known of them. */
@@ -52,6 +52,8 @@ export interface DeploymentsOptions {
 export interface Deployments extends MultiGpuControl {
   /** A request for a model has come. */
   asked(key: string, modelName: string): void
+  /** Whether somebody will ask for a model soon, as far as that can be foreseen. */
+  expects(key: string): boolean
   /** The devices, where models that were put somewhere by hand may lie there only. */
   held(machine: MachineFacts): MachineFacts
   close(): void
@@ -63,16 +65,20 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
   /** Models that were asked for, longest ago first. */
   const known = new Map<string, { name: string; askedAtMs: number }>()
   const sizes = new Map<string, number>()
+  /** Each forecast warms a model up once: what somebody has unloaded since is not brought back. */
+  const warmedUntilMs = new Map<string, number>()
   /** Where models were put by hand, by their keys. */
   const holds = new Map<string, readonly string[]>()
   /** Moves by hand: what they have started stays where it is. */
   const byHand = new Set<number>()
   /** Instances that were told to end, as moves to nowhere. */
   const stops = new Map<number, ApiMove>()
+  const history = createUndoHistory(pool)
+  const layOut = createLayoutAsker(pool, {
+    clock,
+    forMs: () => config.multiGpu.scheduling.migration.cooldownMs,
+  })
   let memory = noMemory
-  let last:
-    | { done: { action: Action; moveId?: number }[]; heldBefore?: [string, readonly string[] | undefined] }
-    | undefined
   let cancel = clock.after(intervalMs, tick)
 
   const nameOf = (key: string) =>
@@ -95,13 +101,14 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
     return reconcileFacts(clock.now(), pool, machine, {
       fixed,
       sizes,
+      layOut,
       deployments: deploymentsNow(machine, freely),
     })
   }
 
   /** What runs is wanted as the configuration has it; what is expected is wanted once. */
   function deploymentsNow({ devices }: MachineFacts, freely = false): Deployment[] {
-    const { dataParallel, strategy, monitoring } = config.multiGpu
+    const { dataParallel, strategy } = config.multiGpu
     const asked = dataParallel.replicas !== undefined && (strategy === undefined || strategy === 'hybrid')
     const copied = strategy === 'data' || asked
     const most = dataParallel.replicas ?? devices.length
@@ -119,17 +126,31 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
         least > 0 ? `it is in use, and has ${least} instances by the configuration` : 'it is in use'
       return [{ model: key, least, most: Math.max(1, most), pins, priority: 0, reason }]
     })
-    if (!monitoring.enabled || !monitoring.autoOptimization) return inUse
-    const expected = forecaster.expected(clock.now(), usualLoadMs + warmAheadMs)
-    const scores = new Map(forecaster.scores().map((score) => [score.model, score]))
+    const expected = forecasts()
+    const reasons = new Map(expected.map((forecast) => [forecast.model, expectedReason(forecast)]))
+    for (const { model, untilMs } of expected) if (running.has(model)) warmedUntilMs.set(model, untilMs)
     const warm = expected
-      .filter(({ model }) => !running.has(model) && known.has(model))
-      .map(({ model, basis }) => {
-        const { precision = 1, recall = 1 } = scores.get(model) ?? {}
-        const record = `${percent(precision)} of its forecasts came true, ${percent(recall)} of its times were foreseen`
-        return { model, least: 1, most: 1, priority: -1, reason: `it is expected (${basis}): ${record}` }
-      })
-    return [...inUse, ...warm]
+      .filter(({ model, untilMs }) => !running.has(model) && warmedUntilMs.get(model) !== untilMs)
+      .map(({ model }) => ({ model, least: 1, most: 1, priority: -1, reason: reasons.get(model) ?? '' }))
+    const idle = new Set(pool.instances().flatMap(({ key, idleMs }) => (idleMs > 0 ? key : [])))
+    const kept = inUse.map((one) => {
+      const reason = one.least === 0 && idle.has(one.model) ? reasons.get(one.model) : undefined
+      return reason === undefined ? one : { ...one, reason }
+    })
+    return [...kept, ...warm]
+  }
+
+  /** Models that are worth a warm-up now. One that is not kept between two requests gains nothing by it. */
+  function forecasts(): Forecast[] {
+    const { enabled, autoOptimization } = config.multiGpu.monitoring
+    if (!enabled || !autoOptimization || config.keepAliveMs === 0) return []
+    return forecaster.expected(clock.now(), usualLoadMs + warmAheadMs).filter(({ model }) => known.has(model))
+  }
+
+  function expectedReason({ model, basis }: Forecast): string {
+    const { precision = 1, recall = 1 } = forecaster.scores().find((score) => score.model === model) ?? {}
+    const record = `${percent(precision)} of its forecasts came true, ${percent(recall)} of its times were foreseen`
+    return `it is expected (${basis}): ${record}`
   }
 
   function accepts(room: DeviceRoom, wish: LoadWish): boolean {
@@ -145,6 +166,8 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
 
   function tick(): void {
     cancel = clock.after(intervalMs, tick)
+    history.look()
+    for (const model of warmedUntilMs.keys()) if (!known.has(model)) warmedUntilMs.delete(model)
     const { enabled, threshold, cooldownMs } = config.multiGpu.scheduling.migration
     const settings = { ...defaultReconcileSettings, threshold, cooldownMs, migrates: enabled }
     const round = reconcile(factsNow(), memory, settings)
@@ -156,11 +179,23 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
     const { reason } = action
     try {
       const moveId = await carryOut(action)
-      if (action.type === 'move') last = { done: [{ action, ...(moveId !== undefined && { moveId }) }] }
+      if (action.type === 'move') {
+        remember('move', [{ action, ...(moveId !== undefined && { moveId }) }], reason, new Map())
+      }
     } catch (error) {
       const why = asDroverError(error).message
       log.warn({ model: nameOf(action.model), action: action.type, reason, error: why }, 'not carried out')
     }
+  }
+
+  function remember(
+    change: UndoStep['change'],
+    done: readonly Undoable[],
+    reason: string,
+    heldBefore: UndoStep['heldBefore'],
+  ): void {
+    const models = [...new Set(done.map(({ action: { model } }) => nameOf(model) ?? model))]
+    history.add({ change, models, reason, at: new Date(clock.now()).toISOString(), done, heldBefore })
   }
 
   /** Does what the action says; the pool's move is returned, where it is one. */
@@ -220,7 +255,7 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
       const moving = pool.move({ wish: loadWish, leaving: leaving.map(({ id }) => id), to, reason })
       if (moving.state === 'failed') throw new DroverError('invalid_request', moving.error ?? 'it has failed')
       byHand.add(moving.id)
-      last = { done: doneOf(key, leaving, to, moving), heldBefore: [key, heldBefore] }
+      remember('migration', doneOf(key, leaving, to, moving), reason, new Map([[key, heldBefore]]))
       return [apiMove(moving)]
     } catch (error) {
       restoreHold(key, heldBefore)
@@ -252,6 +287,7 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
       known.set(key, { name: modelName, askedAtMs: clock.now() })
       for (const oldest of known.keys()) if (known.size > mostModels) known.delete(oldest)
     },
+    expects: (key) => forecasts().some(({ model }) => model === key),
     held: (machine) =>
       holds.size === 0
         ? machine
@@ -272,44 +308,30 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
     rebalance: async ({ dryRun }) => {
       const actions = rebalance(factsNow({ freely: true }))
       if (dryRun) return actions.map((action) => plannedMove(action, nameOf(action.model) ?? action.model))
+      const heldBefore = new Map(actions.map(({ model }) => [model, holds.get(model)]))
       for (const { model } of actions) holds.delete(model)
       const { moves, done } = await runByHand(actions)
-      if (done.length > 0) last = { done }
+      if (done.length > 0) remember('rebalance', done, 'asked for by hand', heldBefore)
       return moves
     },
     undo: async () => {
-      if (!last) throw new DroverError('invalid_request', 'there is no migration or rebalance to take back')
-      const { done, heldBefore } = last
-      const unfinished = pool
-        .moves()
-        .some(({ id, endedAtMs }) => endedAtMs === undefined && done.some((one) => one.moveId === id))
-      if (unfinished) {
-        throw new DroverError(
-          'invalid_request',
-          'the last one is under way yet: it can be taken back when it is done',
-        )
+      const { step, actions } = history.take()
+      for (const [key, held] of step.heldBefore) restoreHold(key, held)
+      try {
+        const { moves, done } = await runByHand(actions)
+        history.undoing(step, done)
+        const { change, models, reason, at } = step
+        return { undone: { change, models, reason, at }, moves, left: history.steps() }
+      } catch (error) {
+        history.add(step)
+        throw error
       }
-      last = undefined
-      if (heldBefore) restoreHold(...heldBefore)
-      const { moves } = await runByHand(inverseOf(done.map((one) => withSuccessor(one, pool))))
-      return moves
     },
     close: () => cancel(),
   }
 }
 
 const percent = (share: number) => `${Math.round(share * 100)} %`
-
-type Undoable = { action: Action; moveId?: number }
-
-/** With the instance that it has started, where that still runs. */
-function withSuccessor({ action, moveId }: Undoable, pool: Pool): Done {
-  const successor = pool.moves().find(({ id, state }) => id === moveId && state === 'done')?.successor
-  const runs = pool
-    .instances()
-    .some(({ id, state, leaving }) => id === successor && state === 'ready' && !leaving)
-  return { action, ...(runs && successor !== undefined && { started: successor }) }
-}
 
 /** All instances that leave become one: it takes the place of the first, and the others end. */
 function doneOf(
@@ -327,11 +349,6 @@ function doneOf(
       return { action: { type: 'stop', model, instance: one.id, from: fromOf(one), reason } }
     }),
   ]
-}
-
-/** As it was loaded, wherever the first request for it wanted it. */
-function wishAgain({ pins: _pins, ...wish }: LoadWish, options: LoadWish['options']): LoadWish {
-  return { ...wish, options }
 }
 
 function checkDevices(to: readonly string[], { devices }: MachineFacts): void {

@@ -20,6 +20,7 @@ export function deviceReport(
     devices: listed.map((device) => {
       const unusedReason = troubles.get(device.id)?.reason ?? unusedReasonOf(device, machine)
       const sensors = watcher.sensors(device.id) ?? device.sensors
+      const { rpc } = strangers.find(({ id }) => id === device.id) ?? {}
       return {
         ...device,
         health: watcher.health(device.id),
@@ -33,6 +34,7 @@ export function deviceReport(
         }),
         ...(unusedReason !== undefined && { unusedReason }),
         ...(sensors && { sensors }),
+        ...(rpc && { network: { address: rpc.address, ...rpc.network } }),
       } satisfies DeviceStatus
     }),
     links,

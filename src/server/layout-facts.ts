@@ -1,7 +1,15 @@
 /** The world as the reconciler and the reports of the layout see it. */
 import type { LaidOutInstance, SpeculationReport } from '../api/index.ts'
+import type { Clock } from '../core/index.ts'
 import type { Deployment, DeviceFacts, PlacedInstance, ReconcileFacts, Strategy } from '../placement/index.ts'
-import type { DeviceRoom, DeviceTrouble, InstanceReport, MachineFacts, Pool } from '../routing/index.ts'
+import type {
+  DeviceRoom,
+  DeviceTrouble,
+  InstanceReport,
+  LoadWish,
+  MachineFacts,
+  Pool,
+} from '../routing/index.ts'
 
 /** What the devices can take, and whether they may be given anything. */
 export function deviceFacts(
@@ -65,10 +73,12 @@ export function reconcileFacts(
     fixed,
     deployments,
     sizes,
+    layOut,
   }: {
     fixed: ReadonlySet<number>
     deployments: readonly Deployment[]
     sizes: ReadonlyMap<string, number>
+    layOut: NonNullable<ReconcileFacts['layOut']>
   },
 ): ReconcileFacts {
   const instances = pool.instances()
@@ -79,6 +89,35 @@ export function reconcileFacts(
     devices: deviceFacts(machine, instances, pool.deviceTroubles()),
     waiting: new Map(pool.queue().byModel.map(({ model, waiting }) => [model, waiting])),
     sizes,
+    layOut,
+  }
+}
+
+/** As it was loaded, wherever the first request for it wanted it. */
+export function wishAgain({ pins: _pins, ...wish }: LoadWish, options: LoadWish['options']): LoadWish {
+  return { ...wish, options }
+}
+
+/** Answers that are remembered. */
+const mostLayouts = 256
+
+/** Asks the planner where an instance would lie on other devices; an answer is good for `forMs`, for plans cost time. */
+export function createLayoutAsker(
+  pool: Pick<Pool, 'ready' | 'placeFor'>,
+  { clock, forMs }: { clock: Clock; forMs(): number },
+): NonNullable<ReconcileFacts['layOut']> {
+  const known = new Map<string, { atMs: number; shares: PlacedInstance['shares'] | undefined }>()
+  return ({ id }, deviceIds) => {
+    const asked = `${id} on ${deviceIds.join()}`
+    const last = known.get(asked)
+    if (last && clock.now() - last.atMs < forMs()) return last.shares
+    const entry = pool.ready().find((one) => one.entry.id === id)?.entry
+    const found = entry && pool.placeFor(wishAgain(entry.wish, entry.plan.options), deviceIds)
+    const shares = found?.ok ? found.placement.shares : undefined
+    known.delete(asked)
+    known.set(asked, { atMs: clock.now(), shares })
+    for (const oldest of known.keys()) if (known.size > mostLayouts) known.delete(oldest)
+    return shares
   }
 }
 

@@ -78,12 +78,13 @@ async function readBook(path: string, log: Logger): Promise<LearnedMemory> {
 
 /**
  * Undefined where the engine tells too little, or of what the estimate is not for: several devices, layers on the CPU
- * beside a GPU, projectors, drafts, workers.
+ * beside a GPU, experts in host memory, projectors, drafts, workers.
  */
 function observedOf(spec: InstanceSpec, { devices = [] }: InstanceMemory): MemoryByKind | undefined {
   const onDevices = devices.filter(({ host }) => !host)
   const alone = onDevices.length === 0 || (onDevices.length === 1 && devices.every(isWholeOrWithout))
-  const others = spec.draft || spec.projectorPaths.length > 0 || spec.rpcWorkers?.length
+  const others =
+    spec.draft || spec.projectorPaths.length > 0 || spec.rpcWorkers?.length || spec.hostExperts?.length
   if (devices.length === 0 || !alone || others) return undefined
   const sum = (kind: 'modelBytes' | 'kvCacheBytes' | 'computeBytes' | 'outputBytes') =>
     devices.reduce((total, device) => total + device[kind], 0)

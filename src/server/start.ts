@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { type Configuration, createApi, createBatchExecutor } from '../api/index.ts'
 import { type Config, ollamaVersion } from '../config/index.ts'
-import { systemClock } from '../core/index.ts'
+import { type Clock, systemClock } from '../core/index.ts'
 import { asDroverError } from '../inference/index.ts'
 import {
   createLlamaTools,
@@ -40,12 +40,14 @@ export interface ServerOptions {
   warnings: readonly string[]
   /** Where the configuration came from, to be asked and changed over the API. */
   configuration?: Configuration
+  /** What loads, unloads and forecasts go by; the machine's own by default. */
+  clock?: Clock
 }
 
 /** Starts a gateway and its worker in this process. Throws, with nothing left behind, when it cannot serve. */
 export async function startServer(
   config: Config,
-  { log, demo, warnings, configuration }: ServerOptions,
+  { log, demo, warnings, configuration, clock = systemClock }: ServerOptions,
 ): Promise<RunningServer> {
   for (const warning of warnings) log.warn({}, warning)
   await sweepRunDirs()
@@ -62,7 +64,7 @@ export async function startServer(
     })
     const makeModel = createModelMaker({ store, registry, tools: createLlamaTools(toolFolders(config)) })
     const demoModel = demo ? (await importDemoModel(store)).displayName : undefined
-    const { router, devices, deployments, planMeans } = createWorker(config, store, runDir, log)
+    const { router, devices, deployments, planMeans } = createWorker(config, store, runDir, log, clock)
     const batches = createBatches({
       folder: join(config.droverHome, 'batches'),
       limits: defaultBatchLimits,

@@ -1,6 +1,6 @@
 import type { DeviceDirectory, MultiGpuControl } from '../api/index.ts'
 import type { Config } from '../config/index.ts'
-import { systemClock } from '../core/index.ts'
+import { type Clock, systemClock } from '../core/index.ts'
 import { measuredFacts, measurementsPath, readMeasurements } from '../engines/index.ts'
 import {
   cpuDevices,
@@ -27,7 +27,7 @@ import { type OwnForms, readModelFolders } from './model-folders.ts'
 import { needsOf, wishOf } from './plan-load.ts'
 import type { PlanMeans } from './planning.ts'
 import { createRoutingParts, sessionDirOf } from './routing-parts.ts'
-import { findRpcDevices, noLentDevices, type RpcWatch, watchRpcDevices } from './rpc-devices.ts'
+import { type RpcWatch, watchRpcDevices } from './rpc-devices.ts'
 
 /** What there is to run models with, once it is known. */
 interface Means extends ChosenEngine {
@@ -51,7 +51,13 @@ export interface Worker {
 }
 
 /** Devices, engines, models in memory, and the way to them. */
-export function createWorker(config: Config, store: ModelStore, runDir: string, log: Logger): Worker {
+export function createWorker(
+  config: Config,
+  store: ModelStore,
+  runDir: string,
+  log: Logger,
+  clock: Clock = systemClock,
+): Worker {
   const cpuParts = cpuPartsOf(config.devices)
   // Cores that are not there are refused before anything listens.
   cpuDevices(readCpu(hostSystem), cpuParts)
@@ -67,10 +73,9 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
   )
 
   async function findMeans(): Promise<Means> {
-    const [chosen, found, lent, book, ownForms] = await Promise.all([
+    const [chosen, found, book, ownForms] = await Promise.all([
       chooseEngine(enginesOf(config, runDir, log), log),
       finder.find(),
-      findRpcDevices(config),
       openMemoryBook(memoryBookPath(config.droverHome), log),
       readModelFolders(config.modelFolders, log),
     ])
@@ -86,14 +91,29 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
       log,
     })
     const listed = listsDevices(chosen.engine.name) ? chosen.probe.devices : undefined
-    const lenders = chosen.engine.name === 'llama.cpp' ? lent : noLentDevices
-    const rpc = watchRpcDevices(lenders.devices, pool.deviceLost, systemClock)
-    let machine = createMachine(config, inventory.devices, listed, watcher, lenders)
+    const usesLent = chosen.engine.name === 'llama.cpp'
+    const rpc = watchRpcDevices({
+      config: usesLent ? config : { ...config, rpcWorkers: [] },
+      engineVersion: chosen.probe.version,
+      changed: () => {
+        machine = machineNow()
+      },
+      onLost: pool.deviceLost,
+      clock,
+      log,
+    })
+    const machineNow = () => createMachine(config, inventory.devices, listed, watcher, rpc.lent())
+    let machine = machineNow()
+    await rpc.look()
     finder.onScan((scanned) => {
       inventory = measured(scanned)
-      machine = createMachine(config, inventory.devices, listed, watcher, lenders)
+      machine = machineNow()
     })
-    for (const problem of [...inventory.problems, ...machine.problems]) log.warn({}, problem)
+    // The watch has told its own.
+    const told = new Set(rpc.lent().problems)
+    for (const problem of [...inventory.problems, ...machine.problems]) {
+      if (!told.has(problem)) log.warn({}, problem)
+    }
     logDevices(machine, log)
     return {
       ...chosen,
@@ -120,6 +140,7 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
       get handOverAfterMs() {
         return config.handOverAfterMs
       },
+      keeps: (key) => deployments.expects(key),
       get defragments() {
         const { memory, scheduling } = config.multiGpu
         return memory.defragmentation && scheduling.migration.enabled
@@ -135,13 +156,11 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
     machine: () => deployments.held(machineFacts()),
     probeDevice: async (deviceId) => {
       if (known?.machine().devices.some(({ id, kind }) => id === deviceId && kind === 'server')) return true
-      const kindOf = known?.machine().devices.find(({ id }) => id === deviceId)?.kind
-      // Whether it answers is told by `watchRpcDevices`, which then has it back.
-      if (kindOf === 'rpc') return true
+      if (known?.rpc.lends(deviceId)) return true
       const { devices } = await finder.rescan()
       return devices.some(({ id, state }) => id === deviceId && state === 'ok')
     },
-    clock: systemClock,
+    clock,
     log,
   })
   const router = createRouter({
@@ -155,8 +174,8 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
       return config.hedge ? routerParts.hedger : undefined
     },
     ...(config.goTemplate !== undefined && { prefersGoTemplate: config.goTemplate }),
+    asked: ({ key, description: { stored } }) => deployments.asked(key, stored.displayName),
     wishOf: async (model, options, routing) => {
-      deployments.asked(model.key, model.description.stored.displayName)
       const { engine, machine, inventory, book, ownForms } = await means
       return wishOf(model, options, routing, {
         config: { ...config, sessionDir },
@@ -167,14 +186,14 @@ export function createWorker(config: Config, store: ModelStore, runDir: string, 
         links: () => inventory().links,
       })
     },
-    clock: systemClock,
+    clock,
   })
   const deployments = createDeployments({
     config,
     pool,
     router,
     machine: machineFacts,
-    clock: systemClock,
+    clock,
     log,
   })
   return {

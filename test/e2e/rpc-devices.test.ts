@@ -101,11 +101,11 @@ describe('a model that this machine has no memory for', () => {
       expect(lent.length).toBeGreaterThan(0)
 
       const load = keepAsking({ url: drover.url, models, prompts, streams: 2, mostTokens })
-      await until('answers come', 20_000, () => load.seen.answers > 1)
+      await until('answers come', 60_000, () => load.seen.answers > 1)
       const used = workers.filter(({ address }) => lent.some(({ deviceId }) => deviceId.includes(address)))
       await used[0]?.crash()
       const before = load.seen.answers
-      await until('answers come again', 60_000, () => load.seen.answers > before + 3)
+      await until('answers come again', 120_000, () => load.seen.answers > before + 3)
       const seen = await load.stop()
       expect(seen.errors).toEqual([])
       expect(differing(expected, seen)).toEqual([])

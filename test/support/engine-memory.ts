@@ -51,7 +51,7 @@ export async function observeMemory(
 }
 
 /** An engine's own figures, summed over what it lies on. */
-export function byKind({ devices = [] }: ReturnType<typeof parseMemory>): MemoryByKind {
+export function byKind({ devices = [] }: Pick<ReturnType<typeof parseMemory>, 'devices'>): MemoryByKind {
   const sum = (kind: 'modelBytes' | 'kvCacheBytes' | 'computeBytes' | 'outputBytes') =>
     devices.reduce((total, device) => total + device[kind], 0)
   return {

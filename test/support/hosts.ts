@@ -76,7 +76,8 @@ function namespaceHost(name: string, net: string): TestHost {
   }
 }
 
-function loopbackHost(index: number): TestHost {
+/** An address of its own on this machine. */
+export function loopbackHost(index: number): TestHost {
   return {
     // Of this process alone: other tests run beside it.
     address: `127.${1 + ((process.pid >> 8) % 250)}.${process.pid % 256}.${index + 2}`,

@@ -56,7 +56,7 @@ export async function startRpcWorkerOn(
       output += data
     })
   }
-  await until(`a worker lends on ${address}`, 30_000, () => {
+  await until(`a worker lends on ${address}`, 90_000, () => {
     if (code !== undefined) throw new Error(`drover rpc-worker ended with ${code}:\n${output}`)
     return output.includes(`Lending on ${address}`)
   })

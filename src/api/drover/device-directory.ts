@@ -24,6 +24,8 @@ export interface DeviceStatus extends Device {
   used: boolean
   unusedReason?: string
   instances: DeviceInstance[]
+  /** Of one that another machine lends: where that is, and how far away, where that was measured. */
+  network?: { address: string; roundTripMs?: number; bytesPerS?: number }
 }
 
 export interface DeviceReport {

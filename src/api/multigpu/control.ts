@@ -87,6 +87,25 @@ export interface MigrateWish {
   dryRun: boolean
 }
 
+/** A change of the layout. */
+export interface LayoutChange {
+  /** `move`: made without being asked. */
+  change: 'migration' | 'rebalance' | 'move'
+  models: readonly string[]
+  reason: string
+  /** When, as an ISO date. */
+  at: string
+}
+
+export interface Undone {
+  /** What is taken back. */
+  undone: LayoutChange
+  /** By these; none where nothing of it runs any more. */
+  moves: readonly Move[]
+  /** What can be taken back after it, the next one first. */
+  left: readonly LayoutChange[]
+}
+
 /**
  * What of the layout can be seen and changed from outside. Changes are returned as soon as they are decided, `planned`
  * in a dry run; `status().moves` tells how they go on. No request fails by any of them.
@@ -97,6 +116,6 @@ export interface MultiGpuControl {
   migrate(wish: MigrateWish): Promise<readonly Move[]>
   /** Lays out anew what would gain by it; empty where all lies well. */
   rebalance(options: { dryRun: boolean }): Promise<readonly Move[]>
-  /** Takes the last migration or rebalance back. Throws `invalid_request` where there is none. */
-  undo(): Promise<readonly Move[]>
+  /** Takes the last change back that was not yet. Throws `invalid_request` where there is none. */
+  undo(): Promise<Undone>
 }

@@ -34,7 +34,7 @@ export function multiGpuRoutes(app: FastifyInstance, context: ApiContext): void 
   route('POST', 'migrate', migrate)
   route('POST', 'rebalance', rebalance)
   route('POST', 'undo', async (own, _request, reply) =>
-    sendJson(reply, JSON.stringify({ moves: await controlOf(own).undo() })),
+    sendJson(reply, JSON.stringify(await controlOf(own).undo())),
   )
 }
 

@@ -60,7 +60,7 @@ export function statusReport(report: DeviceReport, layout: MultiGpuStatus) {
 export function topologyReport({ devices, links }: DeviceReport) {
   const labels = shortLabels(devices)
   return {
-    devices: devices.map(({ id, name, vendor, kind, numaNode, parentId, pcie, facts }) => ({
+    devices: devices.map(({ id, name, vendor, kind, numaNode, parentId, pcie, facts, network }) => ({
       id,
       label: labels.get(id) ?? id,
       name,
@@ -70,6 +70,7 @@ export function topologyReport({ devices, links }: DeviceReport) {
       ...(parentId !== undefined && { parentId }),
       ...(pcie && { pcie }),
       ...(facts.bandwidthGBs && { memoryGBs: facts.bandwidthGBs.value }),
+      ...(network && { network }),
     })),
     links,
   }

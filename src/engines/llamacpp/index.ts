@@ -7,7 +7,13 @@ import { findServer, type ServerFacts } from './probe.ts'
 import { readTunnelKey } from './rpc/key.ts'
 
 export { askFitParams, type SecondOpinion } from './fit-params.ts'
-export { createRpcNode, describeRpcWorker, ensureTunnelKey, type RpcNode } from './rpc/index.ts'
+export {
+  createRpcNode,
+  describeRpcWorker,
+  ensureTunnelKey,
+  type NetworkFacts,
+  type RpcNode,
+} from './rpc/index.ts'
 
 /**
  * llama.cpp through its `llama-server`, one process an instance. `serverPath` is taken where given; else the

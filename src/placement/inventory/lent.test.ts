@@ -78,6 +78,24 @@ describe('the inventory of a machine that others lend devices', () => {
     ])
   })
 
+  it('has the ways to them as they were measured, the usual one where they were not, and those between them', () => {
+    const far = { ...lent('10.0.0.2:50052', 'CPU', 4) }
+    const network = { roundTripMs: 2, bytesPerS: 50e6 }
+    const measured = { ...far, rpc: { address: '10.0.0.2:50052', position: 0, network } }
+    const { links } = inventoryWithLent(machine([cpu, measured, lent('10.0.0.3:4000', 'CUDA0', 6)]))
+    expect(links).toEqual([
+      { a: 'here', b: '10.0.0.2:50052', class: 'lan', bytesPerS: 50e6, latencyS: 0.001 },
+      { a: 'here', b: '10.0.0.3:4000', class: 'lan', bytesPerS: 117e6, latencyS: 150e-6 },
+      {
+        a: '10.0.0.2:50052',
+        b: '10.0.0.3:4000',
+        class: 'lan',
+        bytesPerS: expect.closeTo(35.03e6, -5),
+        latencyS: expect.closeTo(0.00115),
+      },
+    ])
+  })
+
   it('has none of them where no engine can use them', () => {
     expect(inventoryWithLent(machine(devices, { engines: ['ollama'] }))).toMatchObject({
       nodes: [{ id: 'here' }],

@@ -1,4 +1,6 @@
-import type { Inventory, PlanDevice, PlanNode } from '../contract.ts'
+import type { NetworkFacts } from '../../engines/index.ts'
+import type { Inventory, PlanDevice, PlanLink, PlanNode } from '../contract.ts'
+import { linkDefaults } from '../speed/index.ts'
 import type { WorkerDevice } from '../worker-devices.ts'
 import { backendOf } from './devices.ts'
 import { type FoundMachine, inventoryOf } from './machine.ts'
@@ -18,12 +20,38 @@ export function inventoryWithLent(machine: FoundMachine): Inventory {
   const lent = machine.engines.includes('llama.cpp')
     ? machine.devices.filter(({ rpc }) => rpc !== undefined)
     : []
-  const addresses = new Set(lent.map(({ rpc }) => rpc?.address ?? ''))
+  const networks = new Map(lent.map(({ rpc }) => [rpc?.address ?? '', rpc?.network]))
   return {
-    nodes: [...own.nodes, ...[...addresses].map(lendingNode)],
+    nodes: [...own.nodes, ...[...networks.keys()].map(lendingNode)],
     devices: [...own.devices, ...lent.map((worker) => lentDevice(worker, machine))],
-    links: own.links,
+    links: [...own.links, ...networkLinks(machine.node, [...networks])],
   }
+}
+
+/**
+ * The ways to the lending machines as they were measured, and between two of them: what one of llama.cpp's workers hands
+ * to another goes through this machine. Those of which nothing is known are taken for a usual network.
+ */
+function networkLinks(
+  node: string,
+  networks: readonly (readonly [address: string, network: NetworkFacts | undefined])[],
+): PlanLink[] {
+  const ways = networks.map(([address, network]) => {
+    const { bytesPerS, latencyS } = network
+      ? { bytesPerS: network.bytesPerS, latencyS: network.roundTripMs / 2000 }
+      : linkDefaults.lan
+    return { a: node, b: address, class: 'lan' as const, bytesPerS, latencyS }
+  })
+  const through = ways.flatMap((way, at) =>
+    ways.slice(at + 1).map((other) => ({
+      a: way.b,
+      b: other.b,
+      class: 'lan' as const,
+      bytesPerS: 1 / (1 / way.bytesPerS + 1 / other.bytesPerS),
+      latencyS: way.latencyS + other.latencyS,
+    })),
+  )
+  return [...ways, ...through]
 }
 
 function lendingNode(address: string): PlanNode {

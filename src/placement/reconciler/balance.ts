@@ -3,8 +3,9 @@
  *
  * The sum of the squares of the devices' loads says how badly they are laid out: it is least where each device has what
  * it can do. The best move is the one that takes most off it, where the target has the memory, may be used, and holds
- * nothing of the model yet. A move has to take off a tenth of what its devices have: so each move of a row makes the sum
- * less, and the row ends. Costs: instances times devices a move.
+ * nothing of the model yet: one device, or those over which the planner would divide it, which it does where no single one
+ * holds it or the configuration wants it so. A move has to take off a tenth of what its devices have: so each move of a row
+ * makes the sum less, and the row ends. Costs: instances times devices a move, and a plan for each instance.
  */
 import type { Action, Deployment, DeviceFacts, PlacedInstance, ReconcileFacts } from './contract.ts'
 import { idleWeight, loadOf, loadsOf } from './load.ts'
@@ -23,24 +24,27 @@ export interface BalanceLimits {
   keepsFixed: boolean
 }
 
-/** The best move, if any is worth it. Ties go to the lower id. */
-export function bestMove(facts: ReconcileFacts, limits: BalanceLimits): MoveAction | undefined {
-  const { instances, devices, deployments } = facts
+type Shares = PlacedInstance['shares']
+
+/** The best move, if any is worth it, with what it takes of its devices. Ties go to the lower id. */
+export function bestMove(
+  facts: ReconcileFacts,
+  limits: BalanceLimits,
+): { action: MoveAction; shares: Shares } | undefined {
+  const { instances, devices } = facts
   const loads = loadsOf(devices, instances, limits.baseWeight)
-  let best: { action: MoveAction; gain: number } | undefined
+  let best: { action: MoveAction; shares: Shares; gain: number } | undefined
   for (const instance of instances) {
     if (instance.state !== 'ready' || (limits.keepsFixed && instance.fixed)) continue
     const { from } = limits
     if (from && !instance.shares.some(({ deviceId }) => from.has(deviceId))) continue
-    const deployment = deployments.find(({ model }) => model === instance.model)
-    for (const device of devices) {
-      if (!mayTake(device, instance, facts, deployment)) continue
-      const gain = gainOf(instance, device, devices, loads, limits.baseWeight)
+    for (const shares of placesFor(instance, facts)) {
+      const gain = gainOf(instance, shares, devices, loads, limits.baseWeight)
       if (gain === undefined || (best && gain <= best.gain)) continue
-      best = { gain, action: moveOf(instance, device, loads) }
+      best = { gain, shares, action: moveOf(instance, shares, loads) }
     }
   }
-  return best?.action
+  return best && { action: best.action, shares: best.shares }
 }
 
 /**
@@ -61,38 +65,53 @@ export function rebalance(facts: ReconcileFacts): MoveAction[] {
       { baseWeight: idleWeight, keepsFixed: true },
     )
     if (!next) return moves
-    moves.push(next)
-    moved.add(next.instance)
+    moves.push(next.action)
+    moved.add(next.action.instance)
     now = afterMove(now, next)
   }
 }
 
 /** The world when a move is done, but for the memory that is freed: until then others must not count on that. */
-export function afterMove(facts: ReconcileFacts, { instance: id, to }: MoveAction): ReconcileFacts {
-  const moving = facts.instances.find((one) => one.id === id)
-  const [target] = to
-  if (!moving || target === undefined) return facts
-  const bytes = bytesOf(moving)
+function afterMove(
+  facts: ReconcileFacts,
+  { action, shares }: { action: MoveAction; shares: Shares },
+): ReconcileFacts {
+  const taken = new Map(shares.map(({ deviceId, bytes }) => [deviceId, bytes]))
   return {
     ...facts,
-    instances: facts.instances.map((one) =>
-      one.id === id ? { ...one, shares: [{ deviceId: target, bytes }] } : one,
-    ),
-    devices: facts.devices.map((device) =>
-      device.id === target ? { ...device, freeBytes: device.freeBytes - bytes } : device,
-    ),
+    instances: facts.instances.map((one) => (one.id === action.instance ? { ...one, shares } : one)),
+    devices: facts.devices.map((device) => ({
+      ...device,
+      freeBytes: device.freeBytes - (taken.get(device.id) ?? 0),
+    })),
   }
 }
 
-export const bytesOf = ({ shares }: PlacedInstance) => shares.reduce((sum, { bytes }) => sum + bytes, 0)
+const bytesOf = ({ shares }: PlacedInstance) => shares.reduce((sum, { bytes }) => sum + bytes, 0)
+
+/** Single devices that have the memory, and the devices that the planner would take together. */
+function placesFor(instance: PlacedInstance, facts: ReconcileFacts): Shares[] {
+  const { devices, deployments } = facts
+  const deployment = deployments.find(({ model }) => model === instance.model)
+  const open = devices.filter((device) => mayTake(device, instance, facts, deployment))
+  const bytes = bytesOf(instance)
+  const singles = open
+    .filter(({ freeBytes }) => freeBytes >= bytes)
+    .map(({ id }) => [{ deviceId: id, bytes }])
+  const ids = open.map(({ id }) => id)
+  const split = ids.length > 1 ? facts.layOut?.(instance, ids) : undefined
+  const hasRoom = (share: Shares[number]) =>
+    open.some(({ id, freeBytes }) => id === share.deviceId && freeBytes >= share.bytes)
+  return split && split.length > 1 && split.every(hasRoom) ? [...singles, split] : singles
+}
 
 function mayTake(
-  { id, usable, degraded, fallback, freeBytes }: DeviceFacts,
+  { id, usable, degraded, fallback }: DeviceFacts,
   instance: PlacedInstance,
   { instances, devices }: ReconcileFacts,
   deployment: Deployment | undefined,
 ): boolean {
-  if (!usable || degraded || freeBytes < bytesOf(instance)) return false
+  if (!usable || degraded) return false
   if (fallback && devices.some((other) => other.usable && !other.fallback)) return false
   if (deployment?.pins && !deployment.pins.includes(id)) return false
   return !instances.some(
@@ -103,39 +122,34 @@ function mayTake(
 /** What the squares of the loads lose by the move; undefined where that is too little. */
 function gainOf(
   instance: PlacedInstance,
-  device: DeviceFacts,
+  shares: Shares,
   devices: readonly DeviceFacts[],
   loads: ReadonlyMap<string, number>,
   baseWeight: number,
 ): number | undefined {
   const leaves = loadOf(instance, devices, baseWeight)
-  const there = { ...instance, shares: [{ deviceId: device.id, bytes: 1 }] }
-  const comes = loadOf(there, devices, baseWeight).get(device.id) ?? 0
+  const comes = loadOf({ ...instance, shares }, devices, baseWeight)
   let before = 0
   let after = 0
-  for (const id of new Set([...leaves.keys(), device.id])) {
+  for (const id of new Set([...leaves.keys(), ...comes.keys()])) {
     const load = loads.get(id) ?? 0
     before += load ** 2
-    after += (load - (leaves.get(id) ?? 0) + (id === device.id ? comes : 0)) ** 2
+    after += (load - (leaves.get(id) ?? 0) + (comes.get(id) ?? 0)) ** 2
   }
   const gain = before - after
   return gain > 0 && gain >= before * leastGain ? gain : undefined
 }
 
-function moveOf(
-  instance: PlacedInstance,
-  device: DeviceFacts,
-  loads: ReadonlyMap<string, number>,
-): MoveAction {
+function moveOf(instance: PlacedInstance, shares: Shares, loads: ReadonlyMap<string, number>): MoveAction {
   const from = instance.shares.map(({ deviceId }) => deviceId)
-  const here = Math.max(...from.map((id) => loads.get(id) ?? 0))
-  const there = loads.get(device.id) ?? 0
+  const to = shares.map(({ deviceId }) => deviceId)
+  const most = (ids: readonly string[]) => Math.max(...ids.map((id) => loads.get(id) ?? 0)).toFixed(2)
   return {
     type: 'move',
     model: instance.model,
     instance: instance.id,
     from,
-    to: [device.id],
-    reason: `${from.join(' + ')} has a load of ${here.toFixed(2)}, ${device.id} one of ${there.toFixed(2)}`,
+    to,
+    reason: `${from.join(' + ')} has a load of ${most(from)}, ${to.join(' + ')} one of ${most(to)}`,
   }
 }

@@ -51,6 +51,8 @@ export interface ReconcileFacts {
   waiting: ReadonlyMap<string, number>
   /** Memory of an instance, by model, where one has been seen. */
   sizes: ReadonlyMap<string, number>
+  /** Where the planner would lay an instance that moves to some of these devices, beside all that runs; none: nowhere. */
+  layOut?(instance: PlacedInstance, deviceIds: readonly string[]): PlacedInstance['shares'] | undefined
 }
 
 export interface ReconcileSettings {

@@ -38,6 +38,15 @@ describe('a model that is wanted', () => {
     expect(forecaster.scores()[0]?.hits).toBeGreaterThan(3)
   })
 
+  it('at the same minute each day is expected within a quarter of an hour of it, and not for half of the day', () => {
+    const forecaster = createForecaster()
+    for (let days = 0; days < 6; days++) forecaster.arrived('m', start + days * day + 9 * hour)
+    const at9 = start + 6 * day + 9 * hour
+    expect(forecaster.expected(at9 - hour, minute)).toEqual([])
+    const [next] = forecaster.expected(at9 - 15 * minute, minute)
+    expect(next).toMatchObject({ fromMs: at9 - 15 * minute, untilMs: at9 + 15 * minute })
+  })
+
   it('on Mondays only is expected on Mondays', () => {
     const forecaster = createForecaster()
     for (let weeks = 0; weeks < 4; weeks++) {

@@ -2,7 +2,8 @@
  * When a model will be wanted next, by when it was wanted before.
  *
  * Requests with less than `burstGapMs` between them are one burst. Two things foretell the next one:
- * - a rhythm: of the last gaps between the beginnings of bursts, at least four, three quarters lie within a fifth of their median;
+ * - a rhythm: of the last gaps between the beginnings of bursts, at least four, three quarters lie within a fifth of their
+ *   median, and within a quarter of an hour of it;
  * - a time of day or week: in this quarter of an hour a burst has begun on most of the days (three at least), or in most
  *   of the weeks (two at least), that were seen. Days and weeks are those of UTC.
  * A forecast is open from its beginning to its end, whether anybody acts on it or not: a burst that begins within it was
@@ -58,6 +59,8 @@ const mostGaps = 16
 const leastGaps = 4
 /** Of the median gap. */
 const gapTolerance = 0.2
+/** Of a rhythm of hours a fifth would be hours, too: the time of the day knows it better. */
+const mostToleranceMs = slotMs
 const leastProbability = 0.6
 /** Two gaps that take turns, a short and a long one, are no rhythm. */
 const leastRhythm = 0.75
@@ -183,10 +186,10 @@ function byRhythm(model: string, { gapsMs, lastBurstMs }: History, afterMs: numb
   if (gapsMs.length < leastGaps) return undefined
   const inOrder = gapsMs.toSorted((a, b) => a - b)
   const median = inOrder[inOrder.length >> 1] ?? 0
-  const near = gapsMs.filter((gap) => Math.abs(gap - median) <= gapTolerance * median).length
+  const tolerance = Math.min(gapTolerance * median, mostToleranceMs)
+  const near = gapsMs.filter((gap) => Math.abs(gap - median) <= tolerance).length
   const probability = near / gapsMs.length
   if (probability < leastRhythm) return undefined
-  const tolerance = gapTolerance * median
   // A beat may have been left out.
   const beats = Math.max(1, Math.ceil((afterMs - lastBurstMs - tolerance) / median))
   const atMs = lastBurstMs + beats * median

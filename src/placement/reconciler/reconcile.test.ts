@@ -39,6 +39,12 @@ const on = (id: number, model: string, deviceId: string, changes: Partial<Placed
   ...changes,
 })
 
+/** Divides an instance evenly over the devices that have room for its part, where that takes two or more. */
+const evenly: NonNullable<ReconcileFacts['layOut']> = ({ shares }, deviceIds) => {
+  const bytes = shares.reduce((sum, one) => sum + one.bytes, 0) / Math.max(1, deviceIds.length)
+  return deviceIds.map((deviceId) => ({ deviceId, bytes }))
+}
+
 const wanted = (model: string, changes: Partial<Deployment> = {}): Deployment => ({
   model,
   least: 0,
@@ -266,13 +272,15 @@ const anyFacts: fc.Arbitrary<ReconcileFacts> = fc
         ),
       ),
     waiting: fc.array(fc.tuple(fc.constantFrom(...models), fc.nat(9))),
+    divides: fc.boolean(),
   })
-  .map(({ devices, instances, deployments, waiting }) => {
+  .map(({ devices, instances, deployments, waiting, divides }) => {
     const ids = devices.map((one, at) => ({ ...one, id: `d${at}` }))
     return world({
       devices: ids,
       deployments,
       waiting: new Map(waiting),
+      ...(divides && { layOut: evenly }),
       sizes: new Map(models.map((model, at) => [model, 5 * (at + 1)])),
       instances: instances.map(({ at, bytes, ...one }, index) => ({
         ...one,
@@ -282,6 +290,63 @@ const anyFacts: fc.Arbitrary<ReconcileFacts> = fc
       })),
     })
   })
+
+describe('a better place that is several devices', () => {
+  const hot = new Map([['a', 0]])
+  const remembering: ReconcileMemory = { ...noMemory, hotSinceMs: hot }
+  const busy = (id: number, model: string) => on(id, model, 'a', { running: 4 })
+  const three = [device('a'), device('b', { freeBytes: 6 }), device('c', { freeBytes: 6 })]
+  const crowded = world({ devices: three, instances: [busy(1, 'm'), busy(2, 'n')], layOut: evenly })
+
+  it('is moved to as the planner divides it, where no single one has the memory', () => {
+    const { actions, memory } = reconcile(crowded, remembering, settings)
+    expect(actions).toMatchObject([{ type: 'move', model: 'm', from: ['a'], to: ['b', 'c'] }])
+    expect(actions[0]?.reason).toBe('a has a load of 2.00, b + c one of 0.00')
+    const soon = { ...crowded, nowMs: crowded.nowMs + cooldownMs - 1 }
+    expect(reconcile(soon, { ...memory, hotSinceMs: hot }, settings).actions).toEqual([])
+    expect(reconcile(crowded, remembering, { ...settings, migrates: false }).actions).toEqual([])
+  })
+
+  it('is left alone where the planner knows none, where it says one device, or where its part has no room', () => {
+    const says = (layOut: NonNullable<ReconcileFacts['layOut']>) =>
+      reconcile({ ...crowded, layOut }, remembering, settings).actions
+    expect(says(() => undefined)).toEqual([])
+    expect(says(() => [{ deviceId: 'b', bytes: 6 }])).toEqual([])
+    expect(
+      says(() => [
+        { deviceId: 'b', bytes: 3 },
+        { deviceId: 'c', bytes: 7 },
+      ]),
+    ).toEqual([])
+  })
+
+  it('is asked for among devices that may be used and hold nothing of the model', () => {
+    const asked: (readonly string[])[] = []
+    const devices = [
+      ...three,
+      device('d', { usable: false }),
+      device('e', { degraded: true }),
+      device('f', { fallback: true }),
+      device('g'),
+    ]
+    const instances = [busy(1, 'm'), on(3, 'm', 'g'), busy(2, 'n')]
+    const deployments = [wanted('n', { pins: ['a', 'b', 'c'] })]
+    const layOut: ReconcileFacts['layOut'] = (_one, ids) => {
+      asked.push(ids)
+      return undefined
+    }
+    reconcile(world({ devices, instances, deployments, layOut }), remembering, settings)
+    expect(asked).toEqual([
+      ['b', 'c'],
+      ['b', 'c'],
+    ])
+  })
+
+  it('counts in a rebalance, whose later moves see what it takes', () => {
+    const moves = rebalance({ ...crowded, instances: [on(1, 'm', 'a'), on(2, 'n', 'a')] })
+    expect(moves).toMatchObject([{ model: 'm', to: ['b', 'c'] }])
+  })
+})
 
 /** The world when the actions are done: what was started serves, what was stopped has gone. */
 function carryOut(facts: ReconcileFacts, actions: readonly Action[]): ReconcileFacts {
@@ -382,8 +447,10 @@ describe('whatever the world is', () => {
         const moves = rebalance(facts)
         expect(new Set(moves.map(({ instance }) => instance)).size).toBe(moves.length)
         for (const { to } of moves) {
-          const target = facts.devices.find(({ id }) => id === to[0])
-          expect(target).toMatchObject({ usable: true, degraded: false })
+          for (const id of to) {
+            const target = facts.devices.find((one) => one.id === id)
+            expect(target).toMatchObject({ usable: true, degraded: false })
+          }
         }
         const after = carryOut(facts, moves)
         for (const { id, freeBytes } of after.devices) {

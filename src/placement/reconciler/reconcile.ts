@@ -59,7 +59,7 @@ export function reconcile(
       { ...facts, devices, instances: [...instances, ...fixed] },
       { from: hot, baseWeight: 0, keepsFixed: true },
     )
-    if (next) act(next)
+    if (next) act(next.action)
   }
   return { actions, memory: afterActions(memory, actions, facts.nowMs) }
 }

@@ -117,6 +117,24 @@ describe('the lifecycle of models', () => {
     expect(only(m.step(), 'close')).toEqual([{ type: 'close', entryId, reason: 'expired' }])
   })
 
+  it('keeps a model that is expected, until it is not or somebody wants it gone', () => {
+    const m = machine(8 * gib)
+    let expected = true
+    m.state.limits.keeps = (key) => expected && key === 'a'
+    const entryId = loaded(m, wish('a', gib))
+    const other = loaded(m, wish('b', gib))
+    expect(only(m.pass(5 * minute), 'close')).toEqual([{ type: 'close', entryId: other, reason: 'expired' }])
+    const [wake] = only(m.pass(minute), 'wake')
+    expect(wake?.atMs).toBe(m.now() + 2_000)
+    expected = false
+    expect(only(m.step(), 'close')).toHaveLength(1)
+    m.end(entryId)
+    expected = true
+    loaded(m, wish('a', gib))
+    keepAlive(m.state, 'a', 0)
+    expect(only(m.step(), 'close')).toHaveLength(1)
+  })
+
   it('brings a crashed model back at once, then after a back-off, then refuses with the reason', () => {
     const m = machine(4 * gib)
     const crash = (entryId: number) => m.end(entryId, 'segmentation fault')

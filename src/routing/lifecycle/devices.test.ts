@@ -212,6 +212,19 @@ describe('a device that fails', () => {
     expect(only(m.pass(1), 'probe')).toHaveLength(1)
   })
 
+  it('is tried at once when it is said to be back, and used when it works', () => {
+    const m = machine(twoCards())
+    deviceLost(m.state, 'gpu0', m.now(), 'its machine does not answer')
+    m.step()
+    m.pass(30_000)
+    probed(m.state, 'gpu0', m.now(), false)
+    m.pass(5_000)
+    deviceLost(m.state, 'gpu0', m.now(), undefined)
+    expect(only(m.step(), 'probe')).toEqual([{ type: 'probe', deviceId: 'gpu0' }])
+    probed(m.state, 'gpu0', m.now(), true)
+    expect(launchOf(m.ask(wish('a', gib)).effects)?.deviceIds).toEqual(['gpu0'])
+  })
+
   it('is used all the same when it is the only one', () => {
     const m = machine([room('gpu0', 24 * gib)])
     for (const key of ['a', 'b', 'c']) m.end(loaded(m, wish(key, gib)), 'CUDA error')

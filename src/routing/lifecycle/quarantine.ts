@@ -84,7 +84,10 @@ export function setLost(
   nowMs: number,
   reason: string | undefined,
 ): DeviceRecord {
-  if (reason === undefined) return { ...record, lost: false }
+  // Whether it works is found out now, not when the quarantine would have ended.
+  if (reason === undefined) {
+    return { ...record, lost: false, ...(record.untilMs !== undefined && { untilMs: nowMs }) }
+  }
   return { ...quarantine(record, nowMs, reason), lost: true }
 }
 

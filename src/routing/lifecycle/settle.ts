@@ -374,13 +374,20 @@ function startOrMakeRoom(round: Round, { wish, slotless }: Waiter): Outcome {
 
 const noRoom = 'no model may be loaded: the limit of loaded models is 0'
 
+/** Whether a model that has been idle for long is expected still is looked at so often. */
+const keepLookMs = 2_000
+
 function letIdleGo(round: Round): void {
-  for (const entry of round.state.entries.values()) {
+  const { state, facts, effects } = round
+  for (const entry of state.entries.values()) {
     if (entry.phase !== 'ready' || entry.inUse > 0) continue
     const expiresAtMs = entry.idleSinceMs + entry.keepAliveMs
-    if (entry.retiring) close(entry, 'evicted', round.effects)
-    else if (expiresAtMs <= round.facts.nowMs) close(entry, 'expired', round.effects)
-    else round.wakeAtMs = Math.min(round.wakeAtMs, expiresAtMs)
+    if (entry.retiring) close(entry, 'evicted', effects)
+    else if (expiresAtMs > facts.nowMs) round.wakeAtMs = Math.min(round.wakeAtMs, expiresAtMs)
+    // Somebody who wants it gone at once has the last word.
+    else if (entry.keepAliveMs > 0 && state.limits.keeps?.(entry.key))
+      round.wakeAtMs = Math.min(round.wakeAtMs, facts.nowMs + keepLookMs)
+    else close(entry, 'expired', effects)
   }
 }
 

@@ -194,6 +194,8 @@ export interface LifecycleLimits {
   handOverAfterMs?: number
   /** Room is made by moving instances, where that will do, before any is unloaded. */
   defragments?: boolean
+  /** Models that are expected to be asked for soon: these are not let go for having been idle. */
+  keeps?: (key: string) => boolean
   /** Most requests at once on all instances of a device, by its id; else their slots are the limit. */
   maxRequests?: ReadonlyMap<string, number>
 }

@@ -7,6 +7,8 @@ export type Opening =
   | { open: 'session' }
   /** What follows are the bytes of one connection to that session's worker. */
   | { open: 'data'; session: string }
+  /** What follows is measured by how soon it is answered: see `measure.ts`. */
+  | { open: 'measure' }
 
 /** What a worker's node says about a session that it has opened. */
 export interface WorkerFacts {

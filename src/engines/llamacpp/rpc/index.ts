@@ -1,2 +1,3 @@
 export { ensureTunnelKey } from './key.ts'
+export type { NetworkFacts } from './measure.ts'
 export { createRpcNode, describeRpcWorker, type RpcNode } from './node.ts'

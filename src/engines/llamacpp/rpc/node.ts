@@ -1,6 +1,7 @@
 import { pruneTensorCache } from './cache.ts'
 import type { WorkerFacts } from './frames.ts'
 import { readTunnelKey, type TunnelKey } from './key.ts'
+import { measureNetwork, type NetworkFacts } from './measure.ts'
 import { openTunnel, parseAddress } from './open-tunnel.ts'
 import { findRpcProgram } from './program.ts'
 import { serveTunnel, type TunnelServer } from './serve-tunnel.ts'
@@ -57,14 +58,19 @@ export async function createRpcNode(
   }
 }
 
-/** What a node lends now: the devices with their free memory. Throws as `openTunnel`, and where the key cannot be read. */
+/**
+ * What a node lends now: the devices with their free memory, and how far away it is, where that can be measured. Throws as
+ * `openTunnel`, and where the key cannot be read.
+ */
 export async function describeRpcWorker(
   address: string,
   keyFile: string,
   signal?: AbortSignal,
-): Promise<Omit<WorkerFacts, 'session'>> {
-  const tunnel = await openTunnel({ address, key: await readTunnelKey(keyFile), ...(signal && { signal }) })
+): Promise<Omit<WorkerFacts, 'session'> & { network?: NetworkFacts }> {
+  const key = await readTunnelKey(keyFile)
+  const tunnel = await openTunnel({ address, key, ...(signal && { signal }) })
   const { session: _, ...facts } = tunnel.worker
   await tunnel.close()
-  return facts
+  const network = await measureNetwork(address, key, signal)
+  return { ...facts, ...(network && { network }) }
 }

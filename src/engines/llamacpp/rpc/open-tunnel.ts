@@ -53,7 +53,8 @@ export async function openTunnel(options: {
   return { address, port: typeof bound === 'object' && bound ? bound.port : 0, worker, lost, close }
 }
 
-function dial(address: string, key: TunnelKey): TLSSocket {
+/** A connection to the node, that proves to have the key before anything is said. */
+export function dial(address: string, key: TunnelKey): TLSSocket {
   const { host, port } = parseAddress(address)
   const socket = connect({ ...clientTls(key), host, port })
   socket.setNoDelay(true)

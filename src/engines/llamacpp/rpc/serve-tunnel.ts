@@ -5,6 +5,7 @@ import { DroverError } from '../../../inference/index.ts'
 import { type Opening, parseLine, readOpening, speakLines } from './frames.ts'
 import { joinSockets } from './join.ts'
 import { serverTls, type TunnelKey } from './key.ts'
+import { answerMeasuring } from './measure.ts'
 import type { RpcWorker } from './worker.ts'
 
 /** Workers that end by themselves within so long of their start, several in a row, are not started again at once. */
@@ -74,6 +75,7 @@ export async function serveTunnel(options: {
     clearTimeout(late)
     const opening = line === undefined ? undefined : (parseLine(line) as Opening | undefined)
     if (opening?.open === 'session') return openSession(socket)
+    if (opening?.open === 'measure') return answerMeasuring(socket)
     const session = opening?.open === 'data' ? sessions.get(String(opening.session)) : undefined
     if (!session) {
       socket.destroy()

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as connectTls, type PeerCertificate } from 'node:tls'
@@ -9,6 +9,7 @@ import { isAlive, until } from '../../../../test/support/drover.ts'
 import { ensureLlamaServer, testEnginesDir } from '../../../../test/support/llama-server.ts'
 import { askProtocol } from './hello.ts'
 import { clientTls, ensureTunnelKey, readTunnelKey, tunnelKey } from './key.ts'
+import { measureNetwork } from './measure.ts'
 import { openTunnel, parseAddress } from './open-tunnel.ts'
 import { findRpcProgram } from './program.ts'
 import { serveTunnel, type TunnelServer } from './serve-tunnel.ts'
@@ -43,6 +44,31 @@ beforeAll(async () => {
 })
 afterAll(() => server?.close())
 
+/** A way to a server that takes so long for each piece, and carries no more than so much. */
+async function slowLine(wished: { host: string; port: number; bytesPerS: number; delayMs: number }) {
+  let bytes = 0
+  const slowly = (from: Socket, to: Socket) => {
+    let freeAtMs = 0
+    from.on('data', (chunk) => {
+      bytes += chunk.length
+      const nowMs = performance.now()
+      freeAtMs = Math.max(freeAtMs, nowMs) + (chunk.length / wished.bytesPerS) * 1000
+      setTimeout(() => to.write(chunk), freeAtMs - nowMs + wished.delayMs)
+    })
+    from.on('error', () => from.destroy())
+    from.on('close', () => to.destroy())
+  }
+  const listener = createServer((near) => {
+    const far = connect(wished)
+    slowly(near, far)
+    slowly(far, near)
+  })
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
+  const bound = listener.address()
+  const port = typeof bound === 'object' && bound ? bound.port : 0
+  return { address: `127.0.0.1:${port}`, bytes: () => bytes, close: () => listener.close() }
+}
+
 describe('a tunnel', () => {
   it('leads to a worker of its own, which ends with it', async () => {
     const first = await openTunnel({ address: server.address, key })
@@ -59,6 +85,28 @@ describe('a tunnel', () => {
     await until('the other has ended too', 5000, () => !isAlive(workers[1]?.pid ?? 0))
     await expect(askProtocol(first.port, 500)).rejects.toThrow()
     expect(server.sessions()).toBe(0)
+  })
+
+  it('is measured by what it carries, on the way that engines take', async () => {
+    const network = await measureNetwork(server.address, key)
+    // Nothing near what either machine can do: a loopback of a busy machine, and no network.
+    expect(network?.roundTripMs).toBeGreaterThan(0.005)
+    expect(network?.roundTripMs).toBeLessThan(200)
+    expect(network?.bytesPerS).toBeGreaterThan(1e4)
+    expect(network?.bytesPerS).toBeLessThan(100e9)
+    expect(await measureNetwork(server.address, tunnelKey(randomUUID()))).toBeUndefined()
+  })
+
+  it('is measured as the slow line that lies between', async () => {
+    const [host = '', port = ''] = server.address.split(':')
+    const line = await slowLine({ host, port: Number(port), bytesPerS: 2e6, delayMs: 5 })
+    const startMs = performance.now()
+    const network = await measureNetwork(line.address, key)
+    expect(performance.now() - startMs).toBeLessThan(5_000)
+    expect(network?.roundTripMs).toBeGreaterThanOrEqual(9.5)
+    expect(network?.bytesPerS).toBeLessThan(4e6)
+    expect(line.bytes()).toBeLessThan(5 * 2 ** 20)
+    line.close()
   })
 
   it('tells at once when its worker is lost', async () => {

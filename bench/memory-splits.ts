@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { readGguf } from '../src/models/index.ts'
 import { costsOf, type PartRole } from '../src/placement/index.ts'
-import { type ObservedRun, observeMemory } from '../test/support/engine-memory.ts'
+import { byKind, type ObservedRun, observeMemory } from '../test/support/engine-memory.ts'
 import { type SyntheticShape, writeSyntheticGguf } from '../tools/synthetic.ts'
 import { scratchFolder } from './support/servers.ts'
 import { median, printTable } from './support/stats.ts'
@@ -41,7 +41,17 @@ const run: ObservedRun = {
   flashAttention: 'auto',
 }
 
-type Split = { first: number; args: readonly string[]; devices: number; tensor?: boolean; borrows?: boolean }
+interface Split {
+  /** Layers before this one are the first device's, or the CPU's where there is one device only. */
+  first: number
+  args: readonly string[]
+  devices: number
+  tensor?: boolean
+  /** So many layers lie in host memory, of two devices' model. */
+  host?: number
+  /** Experts of so many layers lie there. */
+  hostExperts?: number
+}
 const one: Split = { first: 0, args: ['-ngl', '99', '-sm', 'none'], devices: 1 }
 const halves: Split = { first: 6, args: ['-ngl', '99', '-ts', '6,7'], devices: 2 }
 const uneven: Split = { first: 9, args: ['-ngl', '99', '-ts', '9,4'], devices: 2 }
@@ -51,7 +61,15 @@ const tensor: Split = {
   devices: 2,
   tensor: true,
 }
-const offload: Split = { first: 6, args: ['-ngl', '7', '-sm', 'none'], devices: 1, borrows: true }
+const offload: Split = { first: 6, args: ['-ngl', '7', '-sm', 'none'], devices: 1 }
+const offloadOfTwo: Split = { first: 8, args: ['-ngl', '9', '-ts', '4,5'], devices: 2, host: 4 }
+const expertsOf = (split: Split, hostExperts: number): Split => ({
+  ...split,
+  args: [...split.args, '--n-cpu-moe', String(hostExperts)],
+  hostExperts,
+})
+const experts: SyntheticShape = { ...small, architecture: 'qwen3', experts: 8, ffn: 512 }
+const manyExperts: SyntheticShape = { ...experts, experts: 64 }
 
 const cases: [name: string, shape: SyntheticShape, run: ObservedRun, split: Split][] = [
   ['llama, one device', small, run, one],
@@ -62,9 +80,30 @@ const cases: [name: string, shape: SyntheticShape, run: ObservedRun, split: Spli
   ['llama, halves, batch 128', small, { ...run, batchSize: 128 }, halves],
   ['llama, six layers on the CPU', small, run, offload],
   ['llama, tensors', { ...small, kvHeads: 4 }, { ...run, flashAttention: 'on' }, tensor],
+  ['llama, halves, four layers on the CPU', small, run, offloadOfTwo],
   ['qwen3, halves', { ...small, architecture: 'qwen3' }, run, halves],
-  ['qwen3 experts, one device', { ...small, architecture: 'qwen3', experts: 8, ffn: 512 }, run, one],
-  ['qwen3 experts, halves', { ...small, architecture: 'qwen3', experts: 8, ffn: 512 }, run, halves],
+  ['qwen3 experts, one device', experts, run, one],
+  ['qwen3 experts, halves', experts, run, halves],
+  ['qwen3 experts of 6 layers on the host', experts, run, expertsOf(one, 6)],
+  ['qwen3 experts of 12 on the host', experts, run, expertsOf(one, 12)],
+  ['qwen3 64 experts of 12 on the host', manyExperts, run, expertsOf(one, 12)],
+  [
+    'qwen3 64 experts Q4_K, batch 2048',
+    { ...manyExperts, type: 'Q4_K' },
+    { ...run, batchSize: 2048 },
+    expertsOf(one, 12),
+  ],
+  ['qwen3 Q8_0, halves, experts of 4 on the host', { ...experts, type: 'Q8_0' }, run, expertsOf(halves, 4)],
+  ['qwen3 64 experts, halves, of 9 on the host', manyExperts, run, expertsOf(halves, 9)],
+  ['qwen3, six layers and all experts on the host', manyExperts, run, expertsOf(offload, 12)],
+  ['llama experts of 12 on the host', { ...manyExperts, architecture: 'llama' }, run, expertsOf(one, 12)],
+  ['gpt-oss experts of 12 on the host', { ...manyExperts, architecture: 'gpt-oss' }, run, expertsOf(one, 12)],
+  [
+    'deepseek2 experts of 12 on the host',
+    { ...manyExperts, architecture: 'deepseek2' },
+    run,
+    expertsOf(one, 12),
+  ],
   ['gemma3, one device', { ...small, architecture: 'gemma3', window: 512 }, run, one],
   ['gemma3, halves', { ...small, architecture: 'gemma3', window: 512 }, run, halves],
   ['phi2, 9 and 3 layers', { ...small, architecture: 'phi2', kvHeads: 8 }, run, uneven],
@@ -81,25 +120,33 @@ for (const [name, shape, asked, split] of cases) {
   const file = await readGguf(path)
   const costs = costsOf({ name, shape: file.shape, format: 'gguf', fileType: file.fileType }, asked)
   const seen = devices.filter((device) => !device.host)
-  for (const [index, role] of rolesOf(split).entries()) {
+  const { hostExperts = 0 } = split
+  const roles = rolesOf(split)
+  // What the CPU computes itself is the plan's business there; here it only keeps experts for the devices.
+  if (roles[0]?.onHost === 'experts') {
+    const experts = costs.layers.slice(0, hostExperts).reduce((sum, { expertBytes }) => sum + expertBytes, 0)
+    const { weightsBytes, computeBytes } = costs.hostOf(roles[0])
+    const told = byKind({ devices: devices.filter(({ host }) => host) })
+    compare(name, 'host', [weightsBytes + experts, 0, computeBytes], Object.values(told))
+  }
+  for (const [index, role] of roles.entries()) {
     const device = seen[index]
     if (!device) throw new Error(`${name}: the engine tells of ${seen.length} devices`)
     const [first, end] = role.layers
     const own = costs.layers.slice(first, end)
     const sum = (key: 'weightsBytes' | 'kvCacheBytes') => own.reduce((total, layer) => total + layer[key], 0)
+    const away = costs.layers
+      .slice(first, Math.max(first, Math.min(end, hostExperts)))
+      .reduce((total, { expertBytes }) => total + expertBytes, 0)
     const head = role.output ? costs.output.weightsBytes : 0
     const share = split.tensor ? 2 : 1
     const parts = [
-      (sum('weightsBytes') + head) / share,
+      (sum('weightsBytes') + head - away) / share,
       sum('kvCacheBytes') / share,
       costs.computeBytes(role),
     ]
     const told = [device.modelBytes, device.kvCacheBytes, device.computeBytes]
-    const [predicted, taken] = [parts, told].map((list) => list.reduce((total, bytes) => total + bytes, 0))
-    const error = (predicted ?? 0) / (taken ?? 1) - 1
-    errors.push(error)
-    const cells = told.map((bytes, at) => `${mib(bytes)} / ${mib(parts[at] ?? 0)}`)
-    rows.push([name, device.name, ...cells, `${(100 * error).toFixed(2)} %`])
+    compare(name, device.name, parts, told)
   }
 }
 printTable([['model', 'device', 'weights: seen / predicted', 'KV', 'compute', 'total'], ...rows])
@@ -109,16 +156,27 @@ console.log(
     `${percent(Math.max(...errors.map(Math.abs)))}, worst under-estimate ${percent(Math.max(0, ...errors.map((error) => -error)))}`,
 )
 
+function compare(name: string, device: string, predicted: readonly number[], told: readonly number[]): void {
+  const sum = (list: readonly number[]) => list.reduce((total, bytes) => total + bytes, 0)
+  const error = sum(predicted) / sum(told) - 1
+  errors.push(error)
+  const cells = told.map((bytes, at) => `${mib(bytes)} / ${mib(predicted[at] ?? 0)}`)
+  rows.push([name, device, ...cells, `${(100 * error).toFixed(2)} %`])
+}
+
 /** The devices' parts, in the order of the layers. In a tensor split llama.cpp tells of one device for all. */
-function rolesOf({ first, devices, tensor, borrows }: Split): PartRole[] {
+function rolesOf({ first, devices, tensor, host = 0, hostExperts = 0 }: Split): PartRole[] {
+  const layersOnHost = host > 0 || (devices === 1 && first > 0)
+  const onHost = layersOnHost ? 'layers' : hostExperts > 0 ? 'experts' : undefined
   const role = (from: number, to: number): PartRole => ({
     backend: 'vulkan',
     layers: [from, to],
     output: to === layers,
     tensorSize: tensor ? devices : 1,
     devices,
-    ...(borrows && { borrows }),
+    onHost,
+    borrows: from === (devices === 1 ? first : host),
   })
   if (devices === 1 || tensor) return [role(first, layers)]
-  return [role(0, first), role(first, layers)]
+  return [role(host, first), role(first, layers)]
 }

@@ -103,7 +103,7 @@ const requests = Array.from({ length: together }, (_, at) => {
 })
 const inventory = parseGpuList(nodes(8, '8x3090'))
 const before = process.cpuUsage()
-const planned = planAll(requests, inventory).filter(({ ok }) => ok).length
+const planned = planAll(requests, inventory).models.filter(({ result }) => result.ok).length
 const { user, system } = process.cpuUsage(before)
 console.log(
   `\n${planned} of ${together} models at once on 64 cards: ${((user + system) / 1000).toFixed(0)} ms`,

@@ -15,8 +15,6 @@ import {
   ensureTunnelKey,
   type InstanceSpec,
 } from '../src/engines/index.ts'
-import { debianSource } from '../src/engines/install/debian.ts'
-import { installLlamaCpp } from '../src/engines/install/index.ts'
 import { findRpcProgram } from '../src/engines/llamacpp/rpc/program.ts'
 import { startRpcWorker } from '../src/engines/llamacpp/rpc/worker.ts'
 import { asked, specOf } from '../test/support/engine-contract/bench.ts'
@@ -24,6 +22,7 @@ import { answerOf, never } from '../test/support/llama-bench.ts'
 import { ensureLlamaServer, testEnginesDir } from '../test/support/llama-server.ts'
 import { machineLine } from './support/process.ts'
 import { scratchFolder } from './support/servers.ts'
+import { useSoftwareGpus } from './support/software-gpus.ts'
 import { median, printTable } from './support/stats.ts'
 
 const { values: flags } = parseArgs({
@@ -134,13 +133,7 @@ async function overRpc(): Promise<void> {
 }
 
 async function onSoftwareGpus(): Promise<void> {
-  const { path } = await installLlamaCpp({
-    enginesDir: `${testEnginesDir}-software-gpu`,
-    sources: [debianSource({ vulkan: true, extraPackages: ['mesa-vulkan-drivers'] })],
-  })
-  // Of the whole process: the engine asks for the devices before it starts an instance.
-  process.env['VK_DRIVER_FILES'] = join(path, '../../root/usr/share/vulkan/icd.d/lvp_icd.json')
-  process.env['GGML_VK_VISIBLE_DEVICES'] = '0,0'
+  const path = await useSoftwareGpus(2)
   const devices = ['Vulkan0', 'Vulkan1']
   await layout('one GPU', path, { split: { mode: 'none', devices: devices.slice(0, 1), weights: [5] } })
   await layout('layer', path, { split: { mode: 'layer', devices, weights: [3, 2] } })

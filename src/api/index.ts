@@ -34,7 +34,7 @@ export type {
   DeviceStatus,
 } from './drover/device-directory.ts'
 export type { FittingVersion } from './drover/fit.ts'
-export { makePlan } from './drover/plan.ts'
+export { makePlan, makePlans } from './drover/plan.ts'
 export type { PlanSources, PlanSubject } from './drover/plan-sources.ts'
 export type { ApiLog } from './log.ts'
 export type * from './multigpu/control.ts'

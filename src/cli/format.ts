@@ -14,6 +14,14 @@ export function formatRows(rows: readonly (readonly string[])[]): string {
     .join('')
 }
 
+const mostNames = 3
+
+/** Names in a line: the first few, and how many more there are. */
+export function formatNames(names: readonly string[]): string {
+  const more = names.length - mostNames
+  return more <= 1 ? names.join(', ') : `${names.slice(0, mostNames).join(', ')} and ${more} more`
+}
+
 const units = ['B', 'KB', 'MB', 'GB', 'TB']
 
 /** Decimal bytes as Ollama prints them: `4.7 GB`, `1.0 GB`, `1 GB` when it is exact, `137 MB`, `10 B`. */

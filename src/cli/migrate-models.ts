@@ -42,6 +42,7 @@ async function migrateModels(flags: MigrateFlags): Promise<void> {
     const examination = await examineStore({
       store,
       inventory: await inventoryFor(flags, config, store),
+      maxLoadedModels: config.maxLoadedModels,
       digests: flags.verify === true,
       signal: abort.signal,
       onProgress: (message) => progress.print({ message }),

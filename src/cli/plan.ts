@@ -7,8 +7,11 @@ const engines = ['llama.cpp', 'embedded', 'ollama', 'vllm', 'sglang', 'exllama']
 
 export function planCommand(): Command {
   return new Command('plan')
-    .argument('<MODEL>', 'a model of the store, a GGUF file, a Hugging Face folder, or a well-known name')
-    .description('How a model would lie on GPUs, these or others: layout, speed, command lines, and why')
+    .argument(
+      '<MODEL...>',
+      'a model of the store, a GGUF file, a Hugging Face folder, or a well-known name; several: all at the same time',
+    )
+    .description('How models would lie on GPUs, these or others: layout, speed, command lines, and why')
     .option('--gpus <list>', 'plan for these machines, such as "2x4090,cpu:64" or "8x3090 / 8x3090 @10gbe"')
     .addOption(
       new Option('--inventory <file>', 'plan for the machines of a file (YAML, JSON)').conflicts('gpus'),
@@ -16,7 +19,7 @@ export function planCommand(): Command {
     .addOption(new Option('--strategy <name>', 'how to use several devices').choices(strategies))
     .option('--ctx <tokens>', 'context of each slot', whole)
     .option('--slots <number>', 'requests at once', whole)
-    .option('--kv-cache-type <type>', 'f16, q8_0, q4_0, ...')
+    .option('--kv-cache-type <type>', 'f16, q8_0, q4_0, ...; auto: 8 bits where 16 do not fit on the devices')
     .option('--replicas <number>', 'copies', whole)
     .option('--tensor-size <number>', 'devices that share each layer', whole)
     .option('--pipeline-size <number>', 'stages that follow each other', whole)
@@ -36,18 +39,21 @@ export function planCommand(): Command {
     .action(plan)
 }
 
-async function plan(model: string, flags: PlanFlags): Promise<void> {
-  const [{ reportFor }, { planText, refusalText }] = await Promise.all([
+async function plan(models: readonly string[], flags: PlanFlags): Promise<void> {
+  const [{ reportFor }, { planText, refusalText }, { plansText }] = await Promise.all([
     import('./plan/report.ts'),
     import('./plan/text.ts'),
+    import('./plan/together-text.ts'),
   ])
-  const report = await reportFor(model, flags)
+  const report = await reportFor(models, flags)
   if (!report.ok) process.exitCode = 1
   if (flags.json) return void process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`)
-  if (!report.ok) return void process.stderr.write(refusalText(report))
   const { columns = 80, isTTY = false } = process.stdout
   const color = isTTY && !process.env['NO_COLOR']
-  process.stdout.write(planText(report, { width: Math.min(columns, mostColumns), color }))
+  const options = { width: Math.min(columns, mostColumns), color }
+  if ('models' in report) process.stdout.write(plansText(report, options))
+  else if (report.ok) process.stdout.write(planText(report, options))
+  else process.stderr.write(refusalText(report))
 }
 
 /** Wider than this a line is hard to follow. */

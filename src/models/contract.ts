@@ -84,6 +84,8 @@ export interface LayerShape {
   bytes: number
   /** Of these, the routed experts': what can be left in host memory. */
   expertBytes: number
+  /** The largest matrix of these (`ffn_down_exps`, of all experts together); absent where it is not told. */
+  expertMatrixBytes?: number
   /** Numbers in its tensors, and of these the routed experts'. */
   parameters: number
   expertParameters: number

@@ -96,9 +96,12 @@ export interface PlanWishes {
   /** Context where none was asked for. */
   defaultContextLength?: number
   slots?: number
+  /** `auto`: 8 bits with flash attention where 16 would need host memory or fit nowhere. Absent: `f16`. */
   kvCacheType?: string
   batchSize?: number
   flashAttention?: 'auto' | 'on' | 'off'
+  /** The most where `slots` and `contextLength` are open, for the sake of other models beside it. */
+  beside?: { slots?: number; contextLength?: number }
   /** Absent: whichever is best. */
   strategy?: Strategy
   /** Instances with `data` and `hybrid`; absent: as many as there is room for. */
@@ -182,7 +185,9 @@ export interface PartRole {
   tensorSize: number
   /** Devices of the whole instance. */
   devices: number
-  /** Weights of the instance lie in host memory, too: long batches bring them to this device, one matrix at a time. */
+  /** What of the instance's weights lies in host memory, too; batches do not overlap then. */
+  onHost?: 'layers' | 'experts' | undefined
+  /** The first device of the engine's list: long batches bring it what lies in host memory, one matrix at a time. */
   borrows?: boolean
 }
 
@@ -201,7 +206,7 @@ export interface ModelCosts {
   /** Host memory beside `cpu` parts: input embedding, output buffer, the process. Of an instance on one device. */
   host: MemoryParts
   /** The same of an instance on several devices, which keeps more inputs where they work one after the other. */
-  hostOf(role: Pick<PartRole, 'devices' | 'tensorSize'>): MemoryParts
+  hostOf(role: Pick<PartRole, 'devices' | 'tensorSize' | 'onHost'>): MemoryParts
 }
 
 /** What a model takes of one device, or of a node's host memory. */

@@ -21,24 +21,33 @@ export {
 } from './memory/corrections.ts'
 export { costsOf } from './memory/costs.ts'
 export { estimateMemory, type MemoryEstimate, type MemoryWishes } from './memory/estimate.ts'
-export { drawPlan, type PictureOptions } from './picture/index.ts'
+export { describePlan, drawPlan, drawPlans, letterOf, type PictureOptions } from './picture/index.ts'
 export { type ModelParts, planModelOf } from './plan-model.ts'
 export {
   type PlanQuery,
   type PlanRequestBody,
+  type PlansQuery,
   planRequestFromQuery,
   planRequestSchema,
   readPlanRequest,
   usualContextLength,
 } from './plan-request.ts'
-export { type CostsOf, type PlanRequest, planAll, planModel, planVariants } from './planner/index.ts'
+export {
+  type CostsOf,
+  type PlanRequest,
+  planAll,
+  planModel,
+  planVariants,
+} from './planner/index.ts'
 export { instancesPerDevice, modelsPerDevice, replicasPerDevice, usableBytes } from './provisioning.ts'
 export * from './reconciler/index.ts'
 export {
   type CommandsOf,
   type InstanceCommands,
   type ModelFiles,
+  type ModelReport,
   type PlanReport,
+  type PlansReport,
   type RunParts,
   reportOf,
   specsOfPlan,

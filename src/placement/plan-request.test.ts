@@ -64,7 +64,7 @@ describe('a request for a plan', () => {
   it.each([
     [{}, 'model is required'],
     ['text', 'a plan is asked for by an object'],
-    [{ model: 'm', slot: 1 }, 'there is no field "slot", but model, gpus, inventory'],
+    [{ model: 'm', slot: 1 }, 'there is no field "slot", but model, models, gpus, inventory'],
     [{ model: 'm', reserve: 'much' }, '"reserve": it is no size such as 1GiB or 500MB, not "much"'],
     [{ model: 'm', slots: 0 }, '"slots": Too small'],
     [{ model: 'm', gpus: '4090', inventory: {} }, 'give one of them'],
@@ -89,5 +89,17 @@ describe('a request for a plan', () => {
     expect(['3060', '3090', '2x3090'].map((gpus) => usualContextLength(parseGpuList(gpus)))).toEqual([
       4096, 32_768, 262_144,
     ])
+  })
+
+  it('names one model, or several that differ', () => {
+    expect(readPlanRequest({ models: ['a', 'b'], slots: 1 })).toEqual({
+      models: ['a', 'b'],
+      wishes: { slots: 1 },
+    })
+    expect(planRequestFromQuery({ models: 'a, b' })).toEqual({ models: ['a', 'b'], wishes: {} })
+    expect(() => readPlanRequest({ model: 'a', models: ['b'] })).toThrow('give one of them')
+    expect(() => readPlanRequest({ models: ['a', 'b', 'a'] })).toThrow('"models" has "a" twice')
+    expect(() => readPlanRequest({ models: [] })).toThrow('"models": Too small')
+    expect(() => readPlanRequest({ model: '' })).toThrow('model is required')
   })
 })

@@ -17,13 +17,17 @@ const cacheTypes = ['f32', 'f16', 'bf16', 'q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0'
 const engines = ['llama.cpp', 'embedded', 'ollama', 'vllm', 'sglang', 'exllama', 'openai'] as const
 
 const requestShape = z.strictObject({
-  model: z.string().min(1).describe('a model of the store, or a well-known one'),
+  model: z.string().min(1).describe('a model of the store, or a well-known one').optional(),
+  models: names.max(16).describe('in place of `model`: several that are to run at the same time').optional(),
   gpus: z.string().optional().describe('machines to plan for: `2x4090,cpu:64 / 8x3090 @10gbe`'),
   inventory: z.unknown().optional().describe('machines to plan for, as an inventory file has them'),
   strategy: z.enum(strategies).optional(),
   context_length: whole.optional().describe('tokens of a slot'),
   slots: whole.optional(),
-  kv_cache_type: z.enum(cacheTypes).optional(),
+  kv_cache_type: z
+    .enum([...cacheTypes, 'auto'])
+    .optional()
+    .describe('`auto`: the planner chooses'),
   batch_size: whole.optional(),
   flash_attention: z.enum(['auto', 'on', 'off']).optional(),
   replicas: whole.optional(),
@@ -49,9 +53,16 @@ export type PlanRequestBody = z.input<typeof requestShape>
 
 export interface PlanQuery {
   model: string
+  models?: undefined
   /** Absent: this machine's. */
   inventory?: Inventory
   wishes: PlanWishes
+}
+
+/** The same of several models that are to run at the same time; their names differ. */
+export interface PlansQuery extends Omit<PlanQuery, 'model' | 'models'> {
+  model?: undefined
+  models: readonly [string, ...string[]]
 }
 
 /** JSON Schema of the body. */
@@ -61,10 +72,10 @@ export const planRequestSchema: Record<string, unknown> = z.toJSONSchema(request
 })
 
 /** Reads a request. Throws `invalid_request` that names the field, its value and what is allowed. */
-export function readPlanRequest(content: unknown): PlanQuery {
+export function readPlanRequest(content: unknown): PlanQuery | PlansQuery {
   const parsed = requestShape.safeParse(content)
   if (!parsed.success) throw new DroverError('invalid_request', refusal(parsed.error.issues[0], content))
-  const { model, gpus, inventory, ...asked } = parsed.data
+  const { model, models, gpus, inventory, ...asked } = parsed.data
   if (gpus !== undefined && inventory !== undefined) {
     throw new DroverError(
       'invalid_request',
@@ -73,7 +84,31 @@ export function readPlanRequest(content: unknown): PlanQuery {
   }
   const machines =
     gpus !== undefined ? parseGpuList(gpus) : inventory === undefined ? undefined : inventoryFrom(inventory)
-  return { model, ...(machines && { inventory: machines }), wishes: wishesOf(asked) }
+  return {
+    ...subjectsOf(model, models),
+    ...(machines && { inventory: machines }),
+    wishes: wishesOf(asked),
+  }
+}
+
+function subjectsOf(model: string | undefined, models: readonly string[] | undefined) {
+  if (model !== undefined && models !== undefined) {
+    throw new DroverError(
+      'invalid_request',
+      '"model" and "models" are two ways to say what: give one of them',
+    )
+  }
+  if (model !== undefined) return { model }
+  const [first, ...more] = models ?? []
+  if (first === undefined) throw new DroverError('invalid_request', 'model is required, or models')
+  const twice = more.find((name, at) => name === first || more.indexOf(name) < at)
+  if (twice !== undefined) {
+    throw new DroverError(
+      'invalid_request',
+      `"models" has ${JSON.stringify(twice)} twice: "replicas" says how many copies of each are to run`,
+    )
+  }
+  return { models: [first, ...more] as const }
 }
 
 function refusal(issue: z.core.$ZodIssue | undefined, content: unknown): string {
@@ -83,11 +118,11 @@ function refusal(issue: z.core.$ZodIssue | undefined, content: unknown): string 
   const [key] = issue?.path ?? []
   if (key === undefined) return 'a plan is asked for by an object with "model"'
   const value = typeof content === 'object' && content !== null ? Reflect.get(content, key) : undefined
-  if (value === undefined) return `${String(key)} is required`
+  if (value === undefined || (key === 'model' && value === '')) return `${String(key)} is required`
   return `"${String(key)}": ${issue?.message}, not ${JSON.stringify(value)}`
 }
 
-type Asked = Omit<z.output<typeof requestShape>, 'model' | 'gpus' | 'inventory'>
+type Asked = Omit<z.output<typeof requestShape>, 'model' | 'models' | 'gpus' | 'inventory'>
 
 function wishesOf(asked: Asked): PlanWishes {
   const wishes: { [Key in keyof PlanWishes]: PlanWishes[Key] | undefined } = {
@@ -118,13 +153,13 @@ function wishesOf(asked: Asked): PlanWishes {
 }
 
 /** The same from a query, where all is text: lists by comma, numbers and booleans as they are written. */
-export function planRequestFromQuery(query: Readonly<Record<string, string>>): PlanQuery {
+export function planRequestFromQuery(query: Readonly<Record<string, string>>): PlanQuery | PlansQuery {
   return readPlanRequest(
     Object.fromEntries(Object.entries(query).map(([key, text]) => [key, queryValue(key, text)])),
   )
 }
 
-const listed: readonly string[] = ['pin', 'avoid', 'prefer', 'shun', 'engines']
+const listed: readonly string[] = ['models', 'pin', 'avoid', 'prefer', 'shun', 'engines']
 const written: readonly string[] = ['model', 'gpus', 'reserve']
 
 function queryValue(key: string, text: string): unknown {

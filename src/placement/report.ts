@@ -1,9 +1,27 @@
 import type { EngineCommand, EngineName, InstanceSpec, SecondOpinion } from '../engines/index.ts'
 import type { Inventory, Plan, PlanModel, PlanResult } from './contract.ts'
 import { type SpecBase, specOfPlan } from './instance-spec.ts'
+import type { Turns } from './planner/index.ts'
 
 /** A plan with what a reader needs beside it. */
-export type PlanReport = PlanResult & {
+export type PlanReport = ModelReport & {
+  inventory: Inventory
+  /** What `llama-fit-params` says of the best plan's first instance, where there is such a program. */
+  opinion?: SecondOpinion
+}
+
+/** Models that are to run at the same time. */
+export interface PlansReport {
+  /** Each has a place. */
+  ok: boolean
+  /** In the order in which they were named. */
+  models: readonly (ModelReport & Turns)[]
+  /** What was decided for all of them. */
+  reasons: readonly string[]
+  inventory: Inventory
+}
+
+export type ModelReport = PlanResult & {
   /** What was planned for. */
   subject: {
     name: string
@@ -12,9 +30,6 @@ export type PlanReport = PlanResult & {
     parameterCount: number
     weightBytes: number
   }
-  inventory: Inventory
-  /** What `llama-fit-params` says of the best plan's first instance, where there is such a program. */
-  opinion?: SecondOpinion
   /** The processes of the best plan's instances, alike ones once; empty where nothing fits. */
   commands: readonly InstanceCommands[]
 }
@@ -35,7 +50,7 @@ export interface ModelFiles
 export type CommandsOf = (engine: EngineName, spec: InstanceSpec) => readonly EngineCommand[] | undefined
 
 /** How the instances are run, as far as neither the plan nor the model says it. */
-export type RunParts = Partial<Pick<SpecBase, 'threads' | 'flashAttention' | 'batchSize'>>
+export type RunParts = Partial<Pick<SpecBase, 'threads' | 'flashAttention' | 'batchSize' | 'port'>>
 
 /** The specs of a plan's instances, in their order. */
 export function specsOfPlan(
@@ -59,20 +74,18 @@ export function specsOfPlan(
   return instances.map((instance) => specOfPlan(instance, inventory, base, places))
 }
 
-/** A result with its inventory and the command lines of its best plan, whose instances have the `specs`. */
+/** A result with the command lines of its best plan, whose instances have the `specs`. */
 export function reportOf(
   result: PlanResult,
   model: PlanModel,
-  inventory: Inventory,
   specs: readonly InstanceSpec[],
   commandsOf: CommandsOf,
-): PlanReport {
+): ModelReport {
   const { name, format, fileType, shape } = model
   const { parameterCount, weightBytes } = shape
   return {
     ...result,
     subject: { name, format, fileType, parameterCount, weightBytes },
-    inventory,
     commands: result.ok ? commandsOfPlan(result.plans[0], specs, commandsOf) : [],
   }
 }

@@ -63,6 +63,28 @@ describe('drover plan', () => {
     })
   })
 
+  it('shows who has what where several models run at the same time, as the API tells it', async () => {
+    const asked = ['llama3.1:8b', 'qwen3:4b', '--gpus', '3090', '--ctx', '8192', '--slots', '1']
+    const { code, stdout } = await plan(...asked)
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^2 models at the same time, on 1 device\n/)
+    expect(stdout).toMatch(/\n {2}CUDA0 RTX 3090 A█+▓+▒*B█+▓+▒*·+\/* +[\d.]+\/24\.0 GiB A 5\.\d, B 3\.\d\n/)
+    expect(stdout.match(/--port 808\d/g)).toEqual(['--port 8080', '--port 8081'])
+    const json = await plan(...asked, '--json')
+    const query = 'model=llama3.1:8b&model=qwen3:4b&gpus=3090&context_length=8192&slots=1'
+    const answer = await fetch(`${drover.url}/api/plan?${query}`)
+    expect(JSON.parse(json.stdout)).toEqual(await answer.json())
+  })
+
+  it('says who is left out, and who would have to leave for it', async () => {
+    const { code, stdout } = await plan('qwen3:32b', 'gpt-oss:20b', '--gpus', '3090', '--no-offload')
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/^1 of 2 models at the same time, on 1 device\n/)
+    expect(stdout.replaceAll(/\s+/g, ' ')).toMatch(
+      /Left out: - B gpt-oss:20b: beside qwen3:32b: .* it takes turns: when it is asked for, qwen3:32b would have to leave/,
+    )
+  })
+
   it('ends with 1 where nothing fits, and says what is missing and would help', async () => {
     const { code, stdout, stderr } = await plan('llama3.1:70b', '--gpus', '3060,cpu:8')
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
@@ -127,13 +149,17 @@ describe('/api/plan', () => {
     const schema = paths['/api/plan']?.post.responses['200']?.content['application/json']?.schema ?? {}
     const { body } = await post({ model: 'gpt-oss:120b', gpus: '4090,cpu:128' })
     expect(() => z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0]).parse(body)).not.toThrow()
-    expect(Object.keys(schema)).toContain('properties')
+    expect(JSON.stringify(schema)).toContain('sharesWith')
+    const several = await post({ models: ['gpt-oss:20b', 'qwen3:32b'], gpus: '3090', cpu_offload: false })
+    expect(() =>
+      z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0]).parse(several.body),
+    ).not.toThrow()
   })
 
   it.each([
     [{}, 400, 'model is required'],
     [{ model: 'none' }, 404, "model 'none' not found: pull it"],
-    [{ model: 'drover', slot: 2 }, 400, 'there is no field "slot", but model, gpus'],
+    [{ model: 'drover', slot: 2 }, 400, 'there is no field "slot", but model, models, gpus'],
     [
       { model: 'drover', strategy: 'best' },
       400,

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { InstanceSpec } from '../../engines/index.ts'
 import { DroverError } from '../../inference/index.ts'
-import { findFamous, parseGpuList, readPlanRequest } from '../../placement/index.ts'
+import { findFamous, type PlansReport, parseGpuList } from '../../placement/index.ts'
 import { testApi } from '../testing/double.ts'
-import { makePlan } from './plan.ts'
+import { makePlan, makePlans } from './plan.ts'
 import type { PlanSources } from './plan-sources.ts'
 
 /** Sources with this machine's GPUs, and what they were asked. */
@@ -34,7 +34,7 @@ describe('a plan', () => {
       },
       opinionOf: async () => ({ program: 'llama-fit-params', devices: [] }),
     })
-    const report = await makePlan(readPlanRequest({ model: 'llama3.1:70b', context_length: 4096 }), sources)
+    const report = await makePlan({ model: 'llama3.1:70b', wishes: { contextLength: 4096 } }, sources)
     expect(report).toMatchObject({ ok: true, opinion: { program: 'llama-fit-params' } })
     expect(specs).toMatchObject([
       { here: true, spec: { kvCacheType: 'q8_0', flashAttention: 'on', slots: 1, contextLength: 4096 } },
@@ -51,7 +51,10 @@ describe('a plan', () => {
         throw new Error('the model is not there')
       },
     })
-    const report = await makePlan(readPlanRequest({ model: 'llama3.1:8b', gpus: '8x4090' }), sources)
+    const report = await makePlan(
+      { model: 'llama3.1:8b', inventory: parseGpuList('8x4090'), wishes: {} },
+      sources,
+    )
     expect(report.inventory.devices).toHaveLength(8)
     expect(specs.every(({ here, spec }) => !here && spec.threads === 8)).toBe(true)
     // Eight copies are started alike, but for their devices.
@@ -72,5 +75,44 @@ describe('a plan', () => {
     expect((await app.inject({ url: '/api/plan?model=llama3.1:8b&slots=2' })).json()).toMatchObject({
       ok: true,
     })
+  })
+
+  it('of several models has a part for each, with ports of their own', async () => {
+    const { sources, specs } = sourcesWith('3090')
+    const report = await makePlans({ models: ['llama3.1:8b', 'qwen3:4b'], wishes: { slots: 1 } }, sources)
+    expect(report).toMatchObject({
+      ok: true,
+      models: [
+        { ok: true, subject: { name: 'llama3.1:8b' }, sharesWith: ['qwen3:4b'], commands: [{ count: 1 }] },
+        { ok: true, subject: { name: 'qwen3:4b' }, sharesWith: ['llama3.1:8b'], commands: [{ count: 1 }] },
+      ],
+      inventory: { devices: [{ id: 'gpu0' }] },
+    })
+    expect(specs.map(({ spec }) => spec.port)).toEqual([undefined, 8081])
+  })
+
+  it('of several models is asked for by `models`, or by `model` more than once', async () => {
+    const { sources } = sourcesWith('3090')
+    const { app, post } = testApi({ plans: sources })
+    const query = await app.inject({ url: '/api/plan?model=qwen3:4b&model=qwen3:0.6b&slots=1' })
+    const body = await post('/api/plan', { models: ['qwen3:4b', 'qwen3:0.6b'], slots: 1 })
+    expect(query.json<PlansReport>().models.map(({ ok }) => ok)).toEqual([true, true])
+    expect(JSON.parse(body.body)).toEqual(query.json())
+  })
+
+  it('of two names of one model is refused', async () => {
+    const { sources } = sourcesWith('3090')
+    const [subject] = await Promise.all([sources.find('qwen3:4b')])
+    const models = ['drover', 'drover:latest'] as const
+    await expect(
+      makePlans({ models, wishes: {} }, { ...sources, find: async () => subject }),
+    ).rejects.toThrow('"drover" and "drover:latest" are one model, qwen3:4b')
+  })
+
+  it('starts what has a cache of 8 bits by choice with flash attention', async () => {
+    const { sources, specs } = sourcesWith('4080')
+    const wishes = { kvCacheType: 'auto', contextLength: 131_072, slots: 1 }
+    await makePlan({ model: 'llama3.1:8b', wishes }, sources)
+    expect(specs).toMatchObject([{ spec: { kvCacheType: 'q8_0', flashAttention: 'on' } }])
   })
 })

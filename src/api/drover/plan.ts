@@ -1,9 +1,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { DroverError } from '../../inference/index.ts'
 import {
+  type CommandsOf,
+  type Inventory,
   type PlanQuery,
   type PlanReport,
+  type PlanResult,
+  type PlansQuery,
+  type PlansReport,
   type PlanWishes,
+  planAll,
   planModel,
   planRequestFromQuery,
   planRequestSchema,
@@ -16,36 +22,110 @@ import {
 import type { ApiContext } from '../context.ts'
 import { goMap, type JsonSchema } from '../go-json/index.ts'
 import { readJson, sendJson } from '../http/index.ts'
-import { modelRequired } from '../resolve.ts'
-import type { PlanSources } from './plan-sources.ts'
+import type { PlanSources, PlanSubject } from './plan-sources.ts'
 
 /** Plans what a request asks for. Throws `model_not_found`, `invalid_request` and `invalid_option`. */
 export async function makePlan(request: PlanQuery, sources: PlanSources): Promise<PlanReport> {
-  const here = request.inventory === undefined
-  const [subject, inventory, commandsOf] = await Promise.all([
+  const [{ model, files }, means] = await Promise.all([
     sources.find(request.model),
-    request.inventory ?? sources.machines(),
-    sources.commandsOf(here),
+    meansOf(request, sources),
   ])
-  const configured = here ? sources.wishesFor?.(inventory, request.wishes.strategy) : undefined
-  const wishes = { defaultContextLength: usualContextLength(inventory), ...configured, ...request.wishes }
-  // What was learned here is of this machine's engines.
-  const costs = here ? await sources.costsFor?.(subject, inventory) : undefined
-  const { model, files } = subject
+  const { here, inventory, wishes } = means
+  const costs = await costsFor({ model, files }, means, sources)
   const result = planModel(model, inventory, wishes, costs)
-  const specs = result.ok ? specsOfPlan(result.plans[0], model, inventory, files, runOf(wishes, here)) : []
-  const report = reportOf(result, model, inventory, specs, commandsOf)
+  const run = runOf(result, wishes, here)
+  const specs = result.ok ? specsOfPlan(result.plans[0], model, inventory, files, run) : []
+  const report = { ...reportOf(result, model, specs, means.commandsOf), inventory }
   const [first] = specs
   const opinion = here && first && result.ok ? await sources.opinionOf?.(result.plans[0], first) : undefined
   return opinion ? { ...report, opinion } : report
 }
 
+/**
+ * Plans several models that are to run at the same time. Their processes listen on ports one after the other. Throws as
+ * `makePlan`, and `invalid_request` where two names mean one model.
+ */
+export async function makePlans(request: PlansQuery, sources: PlanSources): Promise<PlansReport> {
+  const [subjects, means] = await Promise.all([
+    Promise.all(request.models.map((name) => sources.find(name))),
+    meansOf(request, sources),
+  ])
+  refuseTwins(request.models, subjects)
+  const { here, inventory, wishes, commandsOf } = means
+  const requests = await Promise.all(
+    subjects.map(async (subject) => {
+      const costs = await costsFor(subject, means, sources)
+      return { model: subject.model, wishes, ...(costs && { costs }) }
+    }),
+  )
+  const { models, reasons } = planAll(requests, inventory)
+  let port = firstPort
+  const reports = subjects.flatMap(({ model, files }, at) => {
+    const planned = models[at]
+    if (!planned) return []
+    const { result, ...turns } = planned
+    const run = { ...runOf(result, wishes, here), ...(port > firstPort && { port }) }
+    const specs = result.ok ? specsOfPlan(result.plans[0], model, inventory, files, run) : []
+    port += specs.length
+    return [{ ...reportOf(result, model, specs, commandsOf), ...turns }]
+  })
+  return { ok: reports.every(({ ok }) => ok), models: reports, reasons, inventory }
+}
+
+/** The engines' own first port, beside which the others' are told. */
+const firstPort = 8080
+
+function refuseTwins(names: readonly string[], subjects: readonly PlanSubject[]): void {
+  subjects.forEach(({ model, files }, at) => {
+    const first = subjects.findIndex((one) => one.model.name === model.name || sameFiles(one.files, files))
+    if (first === at) return
+    throw new DroverError(
+      'invalid_request',
+      `"${names[first]}" and "${names[at]}" are one model, ${model.name}: "replicas" says how many copies are to run`,
+    )
+  })
+}
+
+/** One instance serves all names of the same files. */
+function sameFiles(a: PlanSubject['files'], b: PlanSubject['files']): boolean {
+  const key = ({ modelPath, adapterPaths }: PlanSubject['files']) => [modelPath, ...adapterPaths].join('|')
+  return key(a) === key(b)
+}
+
+interface PlanMeans {
+  /** For this machine, not for another one. */
+  here: boolean
+  inventory: Inventory
+  commandsOf: CommandsOf
+  wishes: PlanWishes
+}
+
+async function meansOf(request: PlanQuery | PlansQuery, sources: PlanSources): Promise<PlanMeans> {
+  const here = request.inventory === undefined
+  const [inventory, commandsOf] = await Promise.all([
+    request.inventory ?? sources.machines(),
+    sources.commandsOf(here),
+  ])
+  const configured = here ? sources.wishesFor?.(inventory, request.wishes.strategy) : undefined
+  const wishes = { defaultContextLength: usualContextLength(inventory), ...configured, ...request.wishes }
+  return { here, inventory, commandsOf, wishes }
+}
+
+/** What was learned here is of this machine's engines. */
+async function costsFor(subject: PlanSubject, { here, inventory }: PlanMeans, sources: PlanSources) {
+  return here ? sources.costsFor?.(subject, inventory) : undefined
+}
+
 /** Threads of a machine of which nobody told how many cores it has. */
 const usualThreads = 8
 
-function runOf({ flashAttention, batchSize }: PlanWishes, here: boolean): RunParts {
+function runOf(result: PlanResult, wishes: PlanWishes, here: boolean): RunParts {
+  const { flashAttention, batchSize, kvCacheType } = wishes
+  const type = result.ok ? result.plans[0].instances[0]?.kvCacheType : undefined
+  // A cache of 8 bits was chosen, which needs it.
+  const needed = kvCacheType === 'auto' && type !== undefined && type !== 'f16' ? 'on' : flashAttention
   return {
-    ...(flashAttention && { flashAttention }),
+    ...(needed && { flashAttention: needed }),
     ...(batchSize !== undefined && { batchSize }),
     ...(!here && { threads: usualThreads }),
   }
@@ -54,31 +134,33 @@ function runOf({ flashAttention, batchSize }: PlanWishes, here: boolean): RunPar
 /** The body of `POST /api/plan`; its fields are checked by the planner's own reader, which refuses unknown ones. */
 export const planRequest = { ...goMap, jsonSchema: planRequestSchema as JsonSchema }
 
-/** `POST /api/plan`: how a model would lie on these machines or others, and why; nothing is started. */
+/** `POST /api/plan`: how one or several models would lie on these machines or others, and why; nothing is started. */
 export async function plan(context: ApiContext, request: FastifyRequest, reply: FastifyReply) {
   const body = await readJson(context, request, planRequest)
-  return planned(context, request, reply, () => readPlanRequest(body), body['model'])
+  return planned(context, request, reply, readPlanRequest(body))
 }
 
-/** `GET /api/plan?model=...&gpus=...`: the same by a query. */
+/** `GET /api/plan?model=...&gpus=...`: the same by a query; `model` more than once are several models. */
 export async function planQuery(context: ApiContext, request: FastifyRequest, reply: FastifyReply) {
-  const query = request.query as Record<string, string | string[]>
+  const { model, ...others } = request.query as Record<string, string | string[]>
+  const query = {
+    ...others,
+    ...(Array.isArray(model) ? { models: model } : model !== undefined && { model }),
+  }
   const texts = Object.fromEntries(
     Object.entries(query).map(([key, value]) => [key, [value].flat().join(',')]),
   )
-  return planned(context, request, reply, () => planRequestFromQuery(texts), texts['model'])
+  return planned(context, request, reply, planRequestFromQuery(texts))
 }
 
 async function planned(
   { plans }: ApiContext,
   request: FastifyRequest,
   reply: FastifyReply,
-  read: () => PlanQuery,
-  model: unknown,
+  asked: PlanQuery | PlansQuery,
 ) {
-  if (model === undefined || model === '') throw modelRequired
   if (!plans) throw new DroverError('unsupported', 'this server makes no plans')
-  const asked = read()
-  request.exchange.model = asked.model
-  return sendJson(reply, JSON.stringify(await makePlan(asked, plans)))
+  request.exchange.model = asked.model ?? asked.models.join(', ')
+  const report = asked.models ? await makePlans(asked, plans) : await makePlan(asked, plans)
+  return sendJson(reply, JSON.stringify(report))
 }

@@ -1,4 +1,14 @@
-import { anything, boolean, dictionary, integer, list, number, object, string } from './schema-words.ts'
+import {
+  anything,
+  boolean,
+  dictionary,
+  either,
+  integer,
+  list,
+  number,
+  object,
+  string,
+} from './schema-words.ts'
 
 const device = object({
   id: string,
@@ -66,7 +76,7 @@ const planned = object({
   reasons: list(string),
 })
 const rejected = list(object({ what: string, reason: string }))
-const plan = object({
+const planOfModel = {
   ok: boolean,
   'plans?': list(planned),
   rejected,
@@ -81,7 +91,6 @@ const plan = object({
     parameterCount: number,
     weightBytes: number,
   }),
-  inventory: object({ nodes: list(dictionary), devices: list(dictionary), links: list(dictionary) }),
   commands: list(
     object({
       instance: integer,
@@ -89,7 +98,29 @@ const plan = object({
       commands: list(object({ 'node?': string, env: dictionary, argv: list(string) })),
     }),
   ),
-})
+}
+const inventory = object({ nodes: list(dictionary), devices: list(dictionary), links: list(dictionary) })
+/** Of one model, or of `models` that are to run at the same time. */
+const plan = either(
+  object({
+    ...planOfModel,
+    inventory,
+    'opinion?': object({ program: string, devices: list(dictionary) }),
+  }),
+  object({
+    ok: boolean,
+    models: list(
+      object({
+        ...planOfModel,
+        sharesWith: list(string),
+        'sharedDecodeTokensPerS?': number,
+        'evicts?': list(string),
+      }),
+    ),
+    reasons: list(string),
+    inventory,
+  }),
+)
 
 const deviceMemory = object({ totalBytes: integer, 'usedBytes?': integer, modelsBytes: number })
 const spread = object({ mean: number, p50: number, p90: number, p99: number })
@@ -102,6 +133,7 @@ const move = object({
   state: string,
   'error?': string,
 })
+const layoutChange = object({ change: string, models: list(string), reason: string, at: string })
 const laidOutInstance = object({
   instance: integer,
   model: string,
@@ -203,6 +235,7 @@ const multiGpuAnswers = {
     'refused?': dictionary,
   }),
   multiGpuMoves: object({ 'dryRun?': boolean, moves: list(move) }),
+  multiGpuUndone: object({ undone: layoutChange, moves: list(move), left: list(layoutChange) }),
 }
 
 /** What Drover has beyond the dialects. */

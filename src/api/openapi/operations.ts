@@ -127,13 +127,13 @@ export const operations: readonly Operation[] = [
     request: explainRequest,
     answer: droverAnswers.explanation,
   }),
-  drover('get', '/api/plan', 'How a model would lie on devices, and why; the fields of the POST as a query', {
+  drover('get', '/api/plan', 'How models would lie on devices, and why; the fields of the POST as a query', {
     answer: droverAnswers.plan,
   }),
   drover(
     'post',
     '/api/plan',
-    'How a model would lie on these devices or others, and why; nothing is started',
+    'How models would lie on these devices or others, and why; nothing is started',
     {
       request: planRequest,
       answer: droverAnswers.plan,
@@ -179,8 +179,8 @@ export const operations: readonly Operation[] = [
     request: rebalanceRequest,
     answer: droverAnswers.multiGpuMoves,
   }),
-  drover('post', '/api/multigpu/undo', 'Takes the last migration or rebalance back', {
-    answer: droverAnswers.multiGpuMoves,
+  drover('post', '/api/multigpu/undo', 'Takes the last change back that was not yet', {
+    answer: droverAnswers.multiGpuUndone,
   }),
   ollama('get', '/', 'Says that the server runs', { text: true }),
   ollama('head', '/', 'Says that the server runs'),

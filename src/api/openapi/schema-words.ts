@@ -10,6 +10,7 @@ export const date: JsonSchema = { type: 'string', format: 'date-time' }
 export const anything: JsonSchema = {}
 export const dictionary: JsonSchema = { type: 'object', additionalProperties: true }
 export const list = (items: JsonSchema): JsonSchema => ({ type: 'array', items })
+export const either = (...schemas: JsonSchema[]): JsonSchema => ({ anyOf: schemas })
 export const nullable = (schema: JsonSchema): JsonSchema => ({ anyOf: [schema, { type: 'null' }] })
 
 /** An object; a name that ends with `?` may be absent. */

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type GgufMetadata, gguf, type ModelStore, openStore, writeGguf } from '../../models/index.ts'
-import { type Inventory, parseGpuList } from '../../placement/index.ts'
+import { findFamous, type Inventory, parseGpuList } from '../../placement/index.ts'
 import { type ExaminedModel, examineStore } from './examine.ts'
 import { examinationTable } from './table.ts'
+import { examineTogether } from './together.ts'
 
 const width = 256
 const tokens = Array.from({ length: 32 }, (_, index) => `t${index}`)
@@ -54,6 +55,7 @@ const examine = (inventory: Inventory) =>
   examineStore({
     store,
     inventory,
+    maxLoadedModels: 0,
     digests: true,
     signal: AbortSignal.timeout(20_000),
     onProgress: () => undefined,
@@ -97,6 +99,38 @@ describe('the examination of a store', () => {
       true,
     )
     expect(lines.at(-2)).toMatch(/^1 of 2 models in .* can run here\./)
+  })
+
+  it('says which models can be loaded at the same time, and who takes turns', async () => {
+    const names = ['qwen3:32b', 'llama3.1:8b', 'llama3.1:8b-instruct', 'qwen3:4b']
+    const fitting = names.flatMap((name) => {
+      const model = findFamous(name)
+      return model ? [{ model, key: name.replace('-instruct', '') }] : []
+    })
+    const inventory = parseGpuList('3090')
+    const nodes = inventory.nodes.map((node) => ({ ...node, usableBytes: 4 * 2 ** 30 }))
+    const together = examineTogether(fitting, { ...inventory, nodes }, 1)
+    expect(together).toMatchObject({
+      models: [
+        { name: 'llama3.1:8b', aliases: ['llama3.1:8b-instruct'], sharesWith: ['qwen3:4b'] },
+        { name: 'qwen3:4b', aliases: [], sharesWith: ['llama3.1:8b'] },
+      ],
+      leftOut: [{ name: 'qwen3:32b', evicts: ['qwen3:4b', 'llama3.1:8b'] }],
+      maxLoadedModels: 1,
+    })
+    const none = { blobs: 0, bytes: 0 }
+    const { models } = await examine(inventory)
+    const text = examinationTable({
+      root: '/m',
+      models,
+      ...(together && { together }),
+      unused: none,
+      partial: none,
+    })
+    expect(text).toContain('At the same time 2 of 3 models can be loaded:\n')
+    expect(text).toMatch(/\nqwen3:4b +single on 1 GPU, llama\.cpp +\d+ tok\/s +1 x \d+ +gpu0 +llama3\.1:8b/)
+    expect(text).toContain('! qwen3:32b: beside llama3.1:8b, qwen3:4b: ')
+    expect(text).toContain('A server has at most 1 model loaded at once')
   })
 
   it('says so where there is no model', () => {

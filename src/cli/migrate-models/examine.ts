@@ -8,13 +8,9 @@ import {
   type StoreCheck,
   type StoredModel,
 } from '../../models/index.ts'
-import {
-  type Inventory,
-  type Plan,
-  planModel,
-  planModelOf,
-  usualContextLength,
-} from '../../placement/index.ts'
+import { type Inventory, planModel, planModelOf, usualContextLength } from '../../placement/index.ts'
+import { type ModelPlan, planOf } from './model-plan.ts'
+import { examineTogether, type FittingModel, type TogetherExamined } from './together.ts'
 
 /** What becomes of a model here. */
 export interface ExaminedModel {
@@ -26,19 +22,7 @@ export interface ExaminedModel {
    * `remote`: it runs at another server; `broken`: parts are missing or wrong.
    */
   state: 'fits' | 'too_large' | 'foreign' | 'remote' | 'broken'
-  plan?: {
-    strategy: string
-    engine: string
-    instances: number
-    /** Of one instance, with what lies on each. */
-    devices: { deviceId: string; kind: 'gpu' | 'cpu'; layers: number; bytes: number }[]
-    contextLength: number
-    slots: number
-    decodeTokensPerS: number
-    prefillTokensPerS: number
-    /** Why so, as the planner says it. */
-    reasons: readonly string[]
-  }
+  plan?: ModelPlan
   /** What is wrong or worth knowing, each with what to do. */
   problems: { text: string; advice: string }[]
 }
@@ -46,6 +30,8 @@ export interface ExaminedModel {
 export interface Examination {
   root: string
   models: ExaminedModel[]
+  /** All that fit, as far as they can be loaded at the same time; absent where there are less than two. */
+  together?: TogetherExamined
   unused: StoreCheck['unused']
   partial: StoreCheck['partial']
 }
@@ -54,6 +40,8 @@ export interface ExamineOptions {
   store: ModelStore
   /** What the models are planned for. */
   inventory: Inventory
+  /** Of the configuration. */
+  maxLoadedModels: number
   digests: boolean
   signal: AbortSignal
   onProgress(message: string): void
@@ -61,7 +49,7 @@ export interface ExamineOptions {
 
 /** Checks every model of a store and plans it for these machines. Changes nothing, and starts nothing. */
 export async function examineStore(options: ExamineOptions): Promise<Examination> {
-  const { store, digests, signal, onProgress } = options
+  const { store, inventory, maxLoadedModels, digests, signal, onProgress } = options
   onProgress(`reading ${store.root}`)
   const {
     models: checked,
@@ -73,15 +61,22 @@ export async function examineStore(options: ExamineOptions): Promise<Examination
     onDigest: (path) => onProgress(`reading ${path}`),
   })
   const models: ExaminedModel[] = []
+  const fitting: FittingModel[] = []
   for (const model of checked) {
     signal.throwIfAborted()
     onProgress(`planning ${model.name}`)
-    models.push(await examine(model, options))
+    models.push(await examine(model, options, fitting))
   }
-  return { root: store.root, models, unused, partial }
+  onProgress('planning all of them together')
+  const together = examineTogether(fitting, inventory, maxLoadedModels)
+  return { root: store.root, models, ...(together && { together }), unused, partial }
 }
 
-async function examine(checked: CheckedModel, { store, inventory }: ExamineOptions): Promise<ExaminedModel> {
+async function examine(
+  checked: CheckedModel,
+  { store, inventory }: ExamineOptions,
+  fitting: FittingModel[],
+): Promise<ExaminedModel> {
   const { name, sizeBytes } = checked
   const problems: ExaminedModel['problems'] = checked.problems.map(({ text, advice }) => ({ text, advice }))
   if (problems.length > 0) return { name, sizeBytes, state: 'broken', problems }
@@ -90,7 +85,7 @@ async function examine(checked: CheckedModel, { store, inventory }: ExamineOptio
     if (!stored) throw new DroverError('model_corrupt', 'the store does not list it under this name')
     const unfit = unfitModel(stored)
     if (unfit) return { name, sizeBytes, ...unfit }
-    return { name, sizeBytes, ...placed(await store.describe(stored), inventory) }
+    return { name, sizeBytes, ...placed(await store.describe(stored), inventory, fitting) }
   } catch (error) {
     if (!(error instanceof DroverError)) throw error
     const advice = `pull it anew: drover pull ${name}`
@@ -112,6 +107,7 @@ function unfitModel({ config, modelPath }: StoredModel): Placed | undefined {
 function placed(
   { stored, file, details, capabilities, projector }: ModelDescription,
   inventory: Inventory,
+  fitting: FittingModel[],
 ): Placed {
   const quantization = details.quantization_level
   const reason = ollamaOnly(file)
@@ -124,7 +120,10 @@ function placed(
   const embedding = !capabilities.includes('completion')
   const model = planModelOf({ name: stored.displayName, file, embedding, projector })
   const result = planModel(model, inventory, { defaultContextLength: usualContextLength(inventory) })
-  if (result.ok) return { state: 'fits', quantization, plan: planOf(result.plans[0]), problems: [] }
+  if (result.ok) {
+    fitting.push({ model, key: [stored.modelPath, ...stored.adapterPaths].join('|') })
+    return { state: 'fits', quantization, plan: planOf(result.plans[0]), problems: [] }
+  }
   return {
     state: 'too_large',
     quantization,
@@ -137,25 +136,5 @@ function notGguf(format = 'an unknown format'): ExaminedModel['problems'][number
     text: `its weights are ${format}, not GGUF`,
     advice:
       'pull a GGUF of the same model, or serve the folder it was made from with an engine that reads it',
-  }
-}
-
-function planOf({ strategy, instances, speed, reasons }: Plan): NonNullable<ExaminedModel['plan']> {
-  const [instance] = instances
-  return {
-    strategy,
-    engine: instance?.engine ?? 'none',
-    instances: instances.length,
-    devices: (instance?.parts ?? []).map(({ deviceId, kind, layers: [first, end], memory }) => ({
-      deviceId,
-      kind,
-      layers: end - first,
-      bytes: memory.totalBytes,
-    })),
-    contextLength: instance?.contextLength ?? 0,
-    slots: instance?.slots ?? 0,
-    decodeTokensPerS: speed.decodeTokensPerS,
-    prefillTokensPerS: speed.prefillTokensPerS,
-    reasons,
   }
 }

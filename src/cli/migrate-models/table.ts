@@ -1,5 +1,7 @@
-import { formatBytes, formatTable } from '../format.ts'
+import { formatBytes, formatNames, formatTable } from '../format.ts'
 import type { Examination, ExaminedModel } from './examine.ts'
+import type { ModelPlan } from './model-plan.ts'
+import type { TogetherExamined } from './together.ts'
 
 const words: Readonly<Record<ExaminedModel['state'], string>> = {
   fits: 'fits',
@@ -10,16 +12,14 @@ const words: Readonly<Record<ExaminedModel['state'], string>> = {
 }
 
 /** A row for each model, then what is wrong with any of them and what to do. */
-export function examinationTable({ root, models, unused, partial }: Examination): string {
+export function examinationTable({ root, models, together, unused, partial }: Examination): string {
   if (models.length === 0) return `${root} has no models\n`
   const rows = models.map(({ name, sizeBytes, quantization = '-', state, plan }) => [
     name,
     formatBytes(sizeBytes),
     quantization,
     words[state],
-    plan ? howOf(plan) : '-',
-    plan ? `${figure(plan.decodeTokensPerS)} tok/s` : '-',
-    plan ? `${plan.slots} x ${plan.contextLength}` : '-',
+    ...(plan ? cellsOf(plan) : ['-', '-', '-']),
   ])
   const titles = ['NAME', 'SIZE', 'QUANTIZATION', 'HERE', 'LAYOUT', 'SPEED', 'CONTEXT']
   const problems = models.flatMap(({ name, problems: own }) =>
@@ -38,13 +38,52 @@ export function examinationTable({ root, models, unused, partial }: Examination)
     formatTable(titles, rows),
     problems.join(''),
     `${good} of ${count(models.length, 'model')} in ${root} can run here. Speeds are planned, for one stream: \`drover benchmark\` measures them.\n`,
+    together ? togetherText(together) : '',
     leftovers.join(''),
   ]
     .filter((part) => part !== '')
     .join('\n')
 }
 
-function howOf({ strategy, instances, devices, engine }: NonNullable<ExaminedModel['plan']>): string {
+/** Layout, speed and context. */
+function cellsOf(plan: ModelPlan): [string, string, string] {
+  return [howOf(plan), `${figure(plan.decodeTokensPerS)} tok/s`, `${plan.slots} x ${plan.contextLength}`]
+}
+
+/** Which models can be loaded at the same time, and why not the others. */
+function togetherText({ models, leftOut, reasons, maxLoadedModels }: TogetherExamined): string {
+  const rows = models.map(({ name, plan, sharesWith }) => [
+    name,
+    ...cellsOf(plan),
+    [...new Set(plan.devices.map(({ deviceId }) => deviceId))].join(', '),
+    sharesWith.length > 0 ? formatNames(sharesWith) : '-',
+  ])
+  const titles = ['NAME', 'LAYOUT', 'SPEED', 'CONTEXT', 'DEVICES', 'IN TURNS WITH']
+  const same = [...models, ...leftOut].flatMap(({ name, aliases }) =>
+    aliases.length > 0 ? [`${aliases.join(', ')}: the same files as ${name}, served with it\n`] : [],
+  )
+  const limit =
+    models.length > maxLoadedModels
+      ? [
+          `A server has at most ${count(maxLoadedModels, 'model')} loaded at once, unless OLLAMA_MAX_LOADED_MODELS is more.\n`,
+        ]
+      : []
+  const missing = leftOut.map(
+    ({ name, reason, evicts }) =>
+      `! ${name}: ${reason}\n  It takes turns: ${evicts.join(', ')} would have to leave for it.\n`,
+  )
+  const all = models.length + leftOut.length
+  return [
+    `At the same time ${models.length} of ${count(all, 'model')} can be loaded:\n\n`,
+    formatTable(titles, rows),
+    ...missing,
+    ...same,
+    ...reasons.map((reason) => `${reason}\n`),
+    ...limit,
+  ].join('')
+}
+
+function howOf({ strategy, instances, devices, engine }: ModelPlan): string {
   const gpus = devices.filter(({ kind }) => kind === 'gpu').length
   const cpu = devices.some(({ kind, layers }) => kind === 'cpu' && layers > 0)
   const where = [...(gpus > 0 ? [count(gpus, 'GPU')] : []), ...(cpu ? ['CPU'] : [])].join(' + ')

@@ -1,12 +1,13 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import { parse as parseYaml } from 'yaml'
-import { makePlan, type PlanSources, type PlanSubject } from '../../api/index.ts'
+import { makePlan, makePlans, type PlanSources, type PlanSubject } from '../../api/index.ts'
 import { openStore, readGguf, readSafetensors } from '../../models/index.ts'
 import { createLogger, stderrDestination } from '../../observability/index.ts'
 import {
   type PlanReport,
   type PlanRequestBody,
+  type PlansReport,
   parseInventory,
   planModelOf,
   readPlanRequest,
@@ -18,21 +19,25 @@ import { readSettings } from '../settings.ts'
 import type { PlanFlags } from './flags.ts'
 
 /**
- * The plan that the command asks for: of a file by this process, of a name by the server where one runs that makes
- * plans, else from the store. Throws in readable words.
+ * The plan that the command asks for, of several models that of all at the same time: of files by this process, of names
+ * by the server where one runs that makes plans, else from the store. Throws in readable words.
  */
-export async function reportFor(model: string, flags: PlanFlags): Promise<PlanReport> {
-  const body = await bodyOf(model, flags)
-  const file = await fileSubject(model)
-  if (file) return local(body, file)
-  return (await byServer(body)) ?? local(body)
+export async function reportFor(
+  models: readonly string[],
+  flags: PlanFlags,
+): Promise<PlanReport | PlansReport> {
+  const body = await bodyOf(models, flags)
+  const found = await Promise.all(models.map(async (name) => ({ name, subject: await fileSubject(name) })))
+  const files = new Map(found.flatMap(({ name, subject }) => (subject ? [[name, subject]] : [])))
+  if (files.size > 0) return local(body, files)
+  return (await byServer(body)) ?? local(body, files)
 }
 
-async function bodyOf(model: string, flags: PlanFlags): Promise<PlanRequestBody> {
+async function bodyOf(models: readonly string[], flags: PlanFlags): Promise<PlanRequestBody> {
   const { gpus, inventory, strategy, ctx, slots, kvCacheType, replicas, tensorSize, pipelineSize } = flags
   const { pin, avoid, objective, maxWatts, reserve, engine, offload } = flags
   const body: { [Key in keyof PlanRequestBody]: PlanRequestBody[Key] | undefined } = {
-    model,
+    ...(models.length > 1 ? { models: [...models] } : { model: models[0] }),
     gpus,
     inventory: inventory === undefined ? undefined : await inventoryIn(inventory),
     strategy,
@@ -50,7 +55,7 @@ async function bodyOf(model: string, flags: PlanFlags): Promise<PlanRequestBody>
     engines: engine && [engine],
     ...(!offload && { cpu_offload: false, expert_offload: false }),
   }
-  return { ...Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined)), model }
+  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined))
 }
 
 /** The content of an inventory file, read once to tell what is wrong with which line. */
@@ -91,7 +96,7 @@ async function folderSubject(path: string): Promise<PlanSubject | undefined> {
 }
 
 /** Undefined where no server answers, or one that makes no plans: Ollama, or an older Drover. */
-async function byServer(body: PlanRequestBody): Promise<PlanReport | undefined> {
+async function byServer(body: PlanRequestBody): Promise<PlanReport | PlansReport | undefined> {
   const client = createClient(readSettings().config.host)
   try {
     await client.heartbeat()
@@ -100,7 +105,7 @@ async function byServer(body: PlanRequestBody): Promise<PlanReport | undefined> 
     return undefined
   }
   try {
-    return await client.post<PlanReport>('/api/plan', body)
+    return await client.post<PlanReport | PlansReport>('/api/plan', body)
   } catch (error) {
     if (error instanceof ServerError && error.status === 404 && !/^model/.test(error.message))
       return undefined
@@ -108,7 +113,10 @@ async function byServer(body: PlanRequestBody): Promise<PlanReport | undefined> 
   }
 }
 
-async function local(body: PlanRequestBody, subject?: PlanSubject): Promise<PlanReport> {
+async function local(
+  body: PlanRequestBody,
+  files: ReadonlyMap<string, PlanSubject>,
+): Promise<PlanReport | PlansReport> {
   const { config } = readSettings()
   const level = config.logLevel === 'info' ? 'warn' : config.logLevel
   const log = createLogger({ level, pretty: process.stderr.isTTY === true, destination: stderrDestination() })
@@ -119,5 +127,7 @@ async function local(body: PlanRequestBody, subject?: PlanSubject): Promise<Plan
     () => localPlanMeans(config, runDirPath(), log),
     log,
   )
-  return makePlan(readPlanRequest(body), subject ? { ...sources, find: async () => subject } : sources)
+  const withFiles = { ...sources, find: async (name: string) => files.get(name) ?? sources.find(name) }
+  const request = readPlanRequest(body)
+  return request.models ? makePlans(request, withFiles) : makePlan(request, withFiles)
 }

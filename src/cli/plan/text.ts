@@ -1,14 +1,22 @@
 import type { EngineCommand } from '../../engines/index.ts'
-import { drawPlan, type PictureOptions, type PlanReport } from '../../placement/index.ts'
+import {
+  drawPlan,
+  type Inventory,
+  type ModelReport,
+  type PictureOptions,
+  type PlanReport,
+} from '../../placement/index.ts'
 
-type Planned = Extract<PlanReport, { ok: true }>
+/** Of one model, alone or among others. */
+export type Planned = Extract<ModelReport, { ok: true }> & { inventory: Inventory }
+type Report = Extract<PlanReport, { ok: true }>
 type Refused = Extract<PlanReport, { ok: false }>
 
 /** Layouts that were not taken, of which a reader wants to know. */
 const mostRejected = 8
 
 /** A plan as the command prints it. */
-export function planText(report: Planned, options: Required<PictureOptions>): string {
+export function planText(report: Report, options: Required<PictureOptions>): string {
   const [best] = report.plans
   const { name, fileType } = report.subject
   return [
@@ -31,10 +39,11 @@ export function refusalText({ message, suggestions, rejected }: Refused, width =
     .join('\n')
 }
 
-function speedLines(speed: Planned['plans'][0]['speed'], width: number): string {
+/** What to expect of a plan; `shared`: what more there is to say of one stream. */
+export function speedLines(speed: Planned['plans'][0]['speed'], width: number, shared = ''): string {
   const { decodeTokensPerS, throughputTokensPerS, prefillTokensPerS, ttftMs, promptTokens, watts } = speed
   const parts = [
-    `${rateText(decodeTokensPerS)} tokens/s for one stream`,
+    `${rateText(decodeTokensPerS)} tokens/s for one stream${shared}`,
     `${rateText(throughputTokensPerS)} for all slots together`,
     `prompts at ${rateText(prefillTokensPerS)} tokens/s (first token of ${promptTokens} after ${timeText(ttftMs)})`,
     ...(watts === undefined ? [] : [`up to ${Math.round(watts)} W`]),
@@ -42,14 +51,15 @@ function speedLines(speed: Planned['plans'][0]['speed'], width: number): string 
   return `${folded(`Expected: ${parts.join(', ')}`, width, '  ')}\n`
 }
 
-const rateText = (perS: number) => (perS >= 100 ? perS.toFixed(0) : perS.toPrecision(3))
+export const rateText = (perS: number) => (perS >= 100 ? perS.toFixed(0) : perS.toPrecision(3))
 
 function timeText(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`
   return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`
 }
 
-function commandLines({ commands: groups, plans: [{ instances }], inventory }: Planned): string {
+/** The engines' processes, as a shell takes them. */
+export function commandLines({ commands: groups, plans: [{ instances }], inventory }: Planned): string {
   if (groups.length === 0) return ''
   const several = inventory.nodes.length > 1
   const texts = groups.map(({ instance, count, commands }) => {
@@ -69,7 +79,7 @@ function commandLines({ commands: groups, plans: [{ instances }], inventory }: P
 const gib = 2 ** 30
 
 /** What llama.cpp's own program reckons, beside the plan's figures. */
-function opinionLines({ opinion, plans: [{ instances }], inventory }: Planned): string {
+function opinionLines({ opinion, plans: [{ instances }], inventory }: Report): string {
   const [first] = instances
   if (!opinion || !first) return ''
   const texts = opinion.devices.map(({ name, host, modelBytes, kvCacheBytes, computeBytes }) => {
@@ -124,7 +134,8 @@ function rejectedLines(rejected: PlanReport['rejected'], width: number): string 
   return listed('Not taken', more > 0 ? [...shown, `and ${more} more (--json tells them)`] : shown, width)
 }
 
-function listed(title: string, texts: readonly string[], width: number): string {
+/** A title with a point for each text; nothing where there is none. */
+export function listed(title: string, texts: readonly string[], width: number): string {
   if (texts.length === 0) return ''
   return `${title}:\n${texts.map((text) => `${folded(`  - ${text}`, width, '    ')}\n`).join('')}`
 }

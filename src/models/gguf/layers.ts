@@ -29,6 +29,7 @@ export function layersOf(
     layer.parameters += parameters
     if (routedExpert.test(name)) {
       layer.expertBytes += bytes
+      layer.expertMatrixBytes = Math.max(layer.expertMatrixBytes ?? 0, bytes)
       layer.expertParameters += parameters
       const numbered = /ffn_up\.(\d+)\.weight$/.exec(name)
       layer.expertCount = Math.max(layer.expertCount, numbered ? Number(numbered[1]) + 1 : (shape[2] ?? 0))

@@ -3,7 +3,7 @@ import type { PartRole, RunShape } from '../contract.ts'
 import { bufferBytes } from './allocator.ts'
 import { type GraphPart, graphOf } from './graph.ts'
 import { isSliding, physicalBatch } from './kv-cache.ts'
-import { layersOf } from './layers.ts'
+import { expertMatrixBytes, layersOf } from './layers.ts'
 
 const f32Bytes = 4
 
@@ -55,13 +55,14 @@ export function partComputeBytes(
     begins: first > 0 ? 'hidden' : onCpu ? 'tokens' : 'embeddings',
     ends: role.output,
     copies: onCpu ? 1 : copiesOf(role),
+    borrowsExperts: role.borrows === true && role.onHost === 'experts',
   }
   const kinds = layerKinds(shape)
   const alike = part.layers.map((layer) => kinds[layer]).join(' ')
-  const key = `${part.begins} ${part.ends} ${part.copies} ${alike}`
+  const key = `${part.begins} ${part.ends} ${part.copies} ${part.borrowsExperts} ${alike}`
   const bytes = known.get(key) ?? bufferBytes(graphOf(shape, run, embedding, part))
   known.set(key, bytes)
-  return bytes + (role.borrows ? borrowedBytes(shape, run) : 0)
+  return bytes + (role.borrows && role.onHost === 'layers' ? borrowedBytes(shape, run) : 0)
 }
 
 /** The host's share of a computation whose layers are all on devices: inputs, and the looked-up embeddings. */
@@ -69,7 +70,7 @@ export function hostComputeBytes(
   shape: ModelShape,
   run: RunShape,
   embedding: boolean,
-  role: Pick<PartRole, 'devices' | 'tensorSize'>,
+  role: Company,
 ): number {
   const part = { layers: [], begins: 'lookup', ends: false, copies: copiesOf(role) } as const
   return bufferBytes(graphOf(shape, run, embedding, part))
@@ -78,8 +79,15 @@ export function hostComputeBytes(
 /** Devices in a row work on so many batches at once (`GGML_SCHED_MAX_COPIES`). */
 const overlappingBatches = 4
 
-function copiesOf({ devices, tensorSize }: Pick<PartRole, 'devices' | 'tensorSize'>): number {
-  return devices > tensorSize ? overlappingBatches : 1
+type Company = Pick<PartRole, 'devices' | 'tensorSize' | 'onHost'>
+
+/** With weights in host memory the batches follow one another (`pipeline_parallel` of `llama-context.cpp`). */
+export function overlaps({ devices, tensorSize, onHost }: Company): boolean {
+  return devices > tensorSize && onHost === undefined
+}
+
+function copiesOf(role: Company): number {
+  return overlaps(role) ? overlappingBatches : 1
 }
 
 /** What crosses between host and device with a matrix that the device borrows: hidden states, to it and back. */
@@ -90,7 +98,7 @@ function borrowedBytes(shape: ModelShape, run: RunShape): number {
   const largest = layersOf(shape).reduce((most, layer) => {
     const { bytes, expertBytes, parameters, feedForwardLength } = layer
     const share = parameters > 0 ? (shape.embeddingLength * feedForwardLength) / parameters : 1
-    return Math.max(most, expertBytes > 0 ? expertBytes / 3 : bytes * Math.min(1, share))
+    return Math.max(most, expertBytes > 0 ? expertMatrixBytes(layer) : bytes * Math.min(1, share))
   }, 0)
   return largest + crossingStates * f32Bytes * physicalBatch(run) * shape.embeddingLength
 }

@@ -72,7 +72,7 @@ describe('the costs of a model', () => {
     expect(first).toBeGreaterThan(second)
     expect(llama.computeBytes(part(0, 32, { devices: 2, tensorSize: 2 }))).toBe(alone)
     expect(llama.computeBytes(part(5, 5))).toBe(0)
-    expect(llama.computeBytes(part(0, 32, { borrows: true }))).toBeGreaterThan(alone)
+    expect(llama.computeBytes(part(0, 32, { onHost: 'layers', borrows: true }))).toBeGreaterThan(alone)
     expect(llama.hostOf({ devices: 2, tensorSize: 1 }).computeBytes).toBeGreaterThan(llama.host.computeBytes)
     expect(llama.hostOf({ devices: 1, tensorSize: 1 })).toEqual(llama.host)
   })

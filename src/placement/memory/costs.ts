@@ -1,6 +1,12 @@
 import type { ModelShape } from '../../models/index.ts'
 import type { LayerCosts, MemoryParts, ModelCosts, PartRole, PlanModel, RunShape } from '../contract.ts'
-import { hostComputeBytes, outputBufferBytes, partComputeBytes, wholeComputeBytes } from './compute.ts'
+import {
+  hostComputeBytes,
+  outputBufferBytes,
+  overlaps,
+  partComputeBytes,
+  wholeComputeBytes,
+} from './compute.ts'
 import { type Corrections, uncorrected } from './corrections.ts'
 import { kvCacheByLayer } from './kv-cache.ts'
 import { activeOf, headBytes, layersOf } from './layers.ts'
@@ -13,17 +19,17 @@ import { backendBytes, processBytes } from './overheads.ts'
 export function costsOf(model: PlanModel, run: RunShape, corrections?: Corrections): ModelCosts {
   const { shape, embedding = false } = model
   const scale = corrections ?? uncorrected
-  const known = new Map<string, number>()
+  const known = new Map<number, number>()
   const buffers = new Map<string, number>()
   const computeBytes = (role: PartRole): number => {
-    const [first, end] = role.layers
-    const overlaps = role.devices > role.tensorSize
-    const key = `${role.backend === 'cpu'} ${first} ${end} ${role.output} ${overlaps} ${role.borrows}`
+    const key = keyOf(role)
     const bytes =
       known.get(key) ?? Math.ceil(scale.compute * partComputeBytes(shape, run, embedding, role, buffers))
     known.set(key, bytes)
     return bytes
   }
+  const host = hostParts(shape, run, embedding, { devices: 1, tensorSize: 1 })
+  let hostOfSeveral: MemoryParts | undefined
   return {
     layers: layerCosts(shape, run, scale),
     output: {
@@ -34,9 +40,25 @@ export function costsOf(model: PlanModel, run: RunShape, corrections?: Correctio
     draftBytes: model.draft ? draftBytes(model.draft.shape, run) : 0,
     computeBytes,
     overheadBytes: ({ backend, tensorSize }) => backendBytes(backend, tensorSize),
-    host: hostParts(shape, run, embedding, { devices: 1, tensorSize: 1 }),
-    hostOf: (role) => hostParts(shape, run, embedding, role),
+    host,
+    hostOf: (role) => {
+      if (!overlaps(role)) return host
+      hostOfSeveral ??= hostParts(shape, run, embedding, role)
+      return hostOfSeveral
+    },
   }
+}
+
+/** Layers of any model are fewer. */
+const manyLayers = 2 ** 16
+
+/** A number for all that a part's buffers depend on: this is asked for each part of each layout. */
+function keyOf(role: PartRole): number {
+  const [first, end] = role.layers
+  const onHost = role.onHost === undefined ? 0 : role.onHost === 'layers' ? 1 : 2
+  const flags = [role.backend === 'cpu', role.output, overlaps(role), role.borrows === true]
+  const use = flags.reduce((bits, flag) => 2 * bits + Number(flag), onHost)
+  return (use * manyLayers + first) * manyLayers + end
 }
 
 function layerCosts(shape: ModelShape, run: RunShape, scale: Corrections): LayerCosts[] {
@@ -64,7 +86,7 @@ function hostParts(
   shape: ModelShape,
   run: RunShape,
   embedding: boolean,
-  role: Pick<PartRole, 'devices' | 'tensorSize'>,
+  role: Pick<PartRole, 'devices' | 'tensorSize' | 'onHost'>,
 ): MemoryParts {
   const weightsBytes = shape.inputBytes
   const computeBytes = outputBufferBytes(shape, run) + hostComputeBytes(shape, run, embedding, role)

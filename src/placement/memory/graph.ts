@@ -10,7 +10,7 @@ import {
   valueTypeOf,
   windowCells,
 } from './kv-cache.ts'
-import { layersOf } from './layers.ts'
+import { expertMatrixBytes, layersOf } from './layers.ts'
 
 /*
  * The computation of a batch as llama.cpp builds it (`llm_graph_context`, `src/models/*.cpp`), as far as results take
@@ -33,6 +33,8 @@ export interface GraphPart {
   ends: boolean
   /** Inputs that are kept of each, so that the next batch can begin before this one ends; 1 where it does not. */
   copies: number
+  /** Experts lie in host memory: each of their matrices is copied before it is multiplied. */
+  borrowsExperts?: boolean
 }
 
 interface Sizes {
@@ -42,6 +44,7 @@ interface Sizes {
   tokens: number
   outputs: number
   embedding: boolean
+  borrowsExperts: boolean
   inputs: Inputs
   layers: readonly LayerShape[]
 }
@@ -70,7 +73,9 @@ export function graphOf(shape: ModelShape, run: RunShape, embedding: boolean, pa
   const width = f32Bytes * tokens * shape.embeddingLength
   let hidden = beginning(graph, part.begins, tokens, width)
   const inputs = inputsOf(graph, shape, run, tokens, outputs)
-  const sizes: Sizes = { graph, shape, run, tokens, outputs, embedding, inputs, layers: layersOf(shape) }
+  const { borrowsExperts = false } = part
+  const common = { graph, shape, run, tokens, outputs, embedding, inputs }
+  const sizes: Sizes = { ...common, borrowsExperts, layers: layersOf(shape) }
   for (const layer of part.layers) {
     hidden = layerOf(sizes, hidden, layer, part.ends && layer === part.layers.at(-1))
   }
@@ -292,9 +297,11 @@ function latentAttention(
 
 function feedForward(sizes: Sizes, normed: Tensor, layer: number, rows: number): Tensor {
   const { graph, shape } = sizes
-  const { feedForwardLength = 0, expertCount = 0, sharedLength = 0 } = sizes.layers[layer] ?? {}
+  const own = sizes.layers[layer]
+  const { feedForwardLength = 0, expertCount = 0, sharedLength = 0 } = own ?? {}
   if (expertCount > 0) {
-    const routed = experts(sizes, normed, rows, feedForwardLength, expertCount)
+    const borrowed = own && sizes.borrowsExperts ? expertMatrixBytes(own) : 0
+    const routed = experts(sizes, normed, rows, feedForwardLength, expertCount, borrowed)
     if (sharedLength === 0) return routed
     const shared = activation(graph, normed, f32Bytes * rows * sharedLength, 'gated')
     return step(graph, routed.bytes, [routed, step(graph, routed.bytes, [shared])], { inplace: true })
@@ -311,8 +318,15 @@ function activation(graph: Graph, normed: Tensor, bytes: number, kind: 'gated' |
   return step(graph, bytes, [first, step(graph, bytes, [normed])])
 }
 
-/** A router, the chosen experts side by side, and their sum. */
-function experts(sizes: Sizes, normed: Tensor, rows: number, length: number, count: number): Tensor {
+/** A router, the chosen experts side by side, and their sum. A matrix that is borrowed goes back with its product. */
+function experts(
+  sizes: Sizes,
+  normed: Tensor,
+  rows: number,
+  length: number,
+  count: number,
+  borrowedBytes: number,
+): Tensor {
   const { graph, shape } = sizes
   const used = Math.min(count, Math.max(1, shape.expertUsedCount ?? 1))
   const routed = step(graph, f32Bytes * rows * count, [normed])
@@ -325,10 +339,11 @@ function experts(sizes: Sizes, normed: Tensor, rows: number, length: number, cou
   const weights = view(graph, step(graph, picked.bytes, [flat, total], { inplace: true }))
   const each = view(graph, normed)
   const wide = f32Bytes * rows * used * length
-  const gate = step(graph, wide, [each, chosen])
-  const up = step(graph, wide, [each, chosen])
+  const matrix = () => (borrowedBytes > 0 ? [step(graph, borrowedBytes, [])] : [])
+  const gate = step(graph, wide, [each, chosen, ...matrix()])
+  const up = step(graph, wide, [each, chosen, ...matrix()])
   const outputBytes = f32Bytes * rows * shape.embeddingLength
-  const down = step(graph, outputBytes * used, [step(graph, wide, [gate, up]), chosen])
+  const down = step(graph, outputBytes * used, [step(graph, wide, [gate, up]), chosen, ...matrix()])
   const weighted = step(graph, down.bytes, [down, weights], { inplace: true })
   const views = Array.from({ length: used }, () => view(graph, weighted, outputBytes))
   const [first = weighted, ...more] = views

@@ -21,6 +21,11 @@ export function layersOf(shape: ModelShape): readonly LayerShape[] {
   })
 }
 
+/** Gate, up and down of all experts are matrices of one size, where the file does not tell their types. */
+export function expertMatrixBytes(layer: LayerShape): number {
+  return layer.expertMatrixBytes ?? layer.expertBytes / 3
+}
+
 /** Of a layer's numbers (or bytes), what one token uses: of the routed experts only its own. */
 export function activeOf(all: number, experts: number, layer: LayerShape, shape: ModelShape): number {
   if (layer.expertCount === 0) return all

@@ -31,30 +31,40 @@ export function painted(part: BarPart, cells: number, color: boolean): string {
 const leastShare = 0.002
 
 /**
- * Divides `width` cells by the parts' bytes: the largest remainders get what is left, and what is used has one cell at
- * least.
+ * Divides `width` cells by bytes: the largest remainders get what is left, and what is `shown` has one cell at least, as
+ * far as there are as many.
  */
+export function divideCells(
+  parts: readonly { bytes: number; shown: boolean }[],
+  width: number,
+): readonly number[] {
+  const total = parts.reduce((sum, { bytes }) => sum + Math.max(0, bytes), 0)
+  const exact = parts.map(({ bytes }) => (total > 0 ? (Math.max(0, bytes) / total) * width : 0))
+  const cells = exact.map((share, at) => Math.max(parts[at]?.shown ? 1 : 0, Math.floor(share)))
+  const sum = () => cells.reduce((all, count) => all + count, 0)
+  const byRemainder = exact.map((share, at) => ({ at, rest: share % 1 })).toSorted((a, b) => b.rest - a.rest)
+  for (const { at } of byRemainder) if (sum() < width) cells[at] = (cells[at] ?? 0) + 1
+  while (sum() > width) {
+    const most = cells.indexOf(Math.max(...cells))
+    cells[most] = (cells[most] ?? 1) - 1
+  }
+  return cells
+}
+
+/** The cells of a bar: what is used of the device has one at least. */
 export function cellsOf(
   bytes: Readonly<Record<BarPart, number>>,
   width: number,
 ): Readonly<Record<BarPart, number>> {
   const total = barParts.reduce((sum, part) => sum + Math.max(0, bytes[part]), 0)
-  const exact = barParts.map((part) => ({
-    part,
-    cells: total > 0 ? (Math.max(0, bytes[part]) / total) * width : part === 'free' ? width : 0,
-    least: part !== 'free' && part !== 'kept' && total > 0 && bytes[part] / total > leastShare ? 1 : 0,
-  }))
-  const cells = new Map(
-    exact.map(({ part, cells: share, least }) => [part, Math.max(least, Math.floor(share))]),
+  const cells = divideCells(
+    barParts.map((part) => ({
+      bytes: total > 0 ? bytes[part] : Number(part === 'free'),
+      shown: part !== 'free' && part !== 'kept' && total > 0 && bytes[part] / total > leastShare,
+    })),
+    width,
   )
-  const sum = () => [...cells.values()].reduce((all, count) => all + count, 0)
-  const byRemainder = exact.toSorted((a, b) => (b.cells % 1) - (a.cells % 1))
-  for (const { part } of byRemainder) if (sum() < width) cells.set(part, (cells.get(part) ?? 0) + 1)
-  while (sum() > width) {
-    const [part, count] = [...cells].reduce((most, one) => (one[1] > most[1] ? one : most))
-    cells.set(part, count - 1)
-  }
-  const of = (part: BarPart) => cells.get(part) ?? 0
+  const of = (part: BarPart) => cells[barParts.indexOf(part)] ?? 0
   return {
     weights: of('weights'),
     kvCache: of('kvCache'),

@@ -1,6 +1,6 @@
 import { fitText, headOf, textWidth } from '../../core/index.ts'
 import type { Inventory, Plan, PlanDevice, PlanInstance, PlanModel } from '../contract.ts'
-import { barParts, cellsOf, looks, painted } from './bar.ts'
+import { type BarPart, barParts, cellsOf, looks, painted } from './bar.ts'
 import { linkTexts } from './links.ts'
 import { instanceLikeness, oneLine, type Row, rowsOf, shortId, shortName, unnumbered } from './rows.ts'
 
@@ -11,7 +11,7 @@ export interface PictureOptions {
   color?: boolean
 }
 
-interface Layout {
+export interface Layout {
   width: number
   color: boolean
   label: number
@@ -21,15 +21,15 @@ interface Layout {
 }
 
 /** Instances that are alike. */
-interface Group {
+export interface Group {
   instances: PlanInstance[]
   rows: Row[]
 }
 
-const leastWidth = 60
+export const leastWidth = 60
 const mostLabel = 22
 const mostHolds = 26
-const indent = 2
+export const indent = 2
 
 /**
  * A plan as text: a bar a device with weights, KV cache, buffers and what is free, the layers that it holds, host memory,
@@ -43,18 +43,23 @@ export function drawPlan(
   { width = 80, color = false }: PictureOptions = {},
 ): string {
   const groups = groupsOf(plan, inventory)
-  const layout = layoutOf(groups, Math.max(leastWidth, width), color)
+  const rows = groups.flatMap((group) => group.rows)
+  const layout = layoutOf(rows, Math.max(leastWidth, width), color)
   const lines = [
     ...wrapped(titleOf(plan, model), layout.width),
     ...groups.flatMap((group) => ['', ...groupLines(group, groups.length > 1, layout, inventory)]),
-    ...idleLines(plan, inventory, layout.width),
+    ...idleLines(plan.instances, inventory, layout.width),
     '',
-    ...legendLines(groups, layout),
+    ...legendLines(
+      rows.map(({ bytes }) => cellsOf(bytes, layout.bar)),
+      layout,
+    ),
   ]
   return `${lines.map((line) => line.trimEnd()).join('\n')}\n`
 }
 
-function groupsOf(plan: Plan, inventory: Inventory): Group[] {
+/** Instances that look alike, as one. */
+export function groupsOf(plan: Pick<Plan, 'instances'>, inventory: Inventory): Group[] {
   const groups = new Map<string, Group>()
   for (const instance of plan.instances) {
     const rows = rowsOf(instance, inventory)
@@ -70,7 +75,8 @@ function groupsOf(plan: Plan, inventory: Inventory): Group[] {
   }))
 }
 
-function titleOf(
+/** `llama3.1:70b (Q4_K_M): pipeline over 2 devices by llama.cpp`. */
+export function titleOf(
   { strategy, instances }: Plan,
   { name, fileType }: Pick<PlanModel, 'name' | 'fileType'>,
 ): string {
@@ -114,7 +120,13 @@ function groupLines(group: Group, several: boolean, layout: Layout, inventory: I
   ]
 }
 
-function copiesLines({ instances }: Group, several: boolean, width: number, inventory: Inventory): string[] {
+/** How many copies, and where each is; nothing of a single one. */
+export function copiesLines(
+  { instances }: Group,
+  several: boolean,
+  width: number,
+  inventory: Inventory,
+): string[] {
   if (instances.length === 1 && !several) return []
   const devices = new Map(inventory.devices.map((device) => [device.id, device]))
   const manyNodes = inventory.nodes.length > 1
@@ -134,7 +146,7 @@ function placeText(devices: readonly PlanDevice[], manyNodes: boolean): string {
 }
 
 /** Names that are numbered on, as ranges. */
-function rangesOf(names: readonly string[]): string {
+export function rangesOf(names: readonly string[]): string {
   const ranges: { stem: string; first: number; last: number; text: string }[] = []
   for (const name of names) {
     const [, stem = name, digits] = /^(.*?)(\d{1,6})$/.exec(name) ?? []
@@ -148,7 +160,8 @@ function rangesOf(names: readonly string[]): string {
   return ranges.map(({ text }) => text).join(', ')
 }
 
-function contextLine({ contextLength, slots, kvCacheType }: PlanInstance): string {
+/** `4 slots of 8192 tokens, KV cache f16`. */
+export function contextLine({ contextLength, slots, kvCacheType }: PlanInstance): string {
   const count = slots === 1 ? '1 slot' : `${slots} slots`
   return `${count} of ${contextLength} tokens, KV cache ${kvCacheType}`
 }
@@ -162,13 +175,17 @@ function rowLine(row: Row, layout: Layout): string {
   return `${' '.repeat(indent)}${label} ${bar} ${sizeText(row).padStart(layout.size)} ${holds}`
 }
 
-function sizeText({ usedBytes, totalBytes }: Row): string {
+/** `23.6/24.0 GiB`. */
+export function sizeText({ usedBytes, totalBytes }: Pick<Row, 'usedBytes' | 'totalBytes'>): string {
   return `${(usedBytes / gib).toFixed(1)}/${(totalBytes / gib).toFixed(totalBytes >= 1000 * gib ? 0 : 1)} GiB`
 }
 
 /** Names and layers take what they need, up to a limit; the bars have the rest. */
-function layoutOf(groups: readonly Group[], width: number, color: boolean): Layout {
-  const rows = groups.flatMap((group) => group.rows)
+export function layoutOf(
+  rows: readonly Pick<Row, 'label' | 'holds' | 'usedBytes' | 'totalBytes'>[],
+  width: number,
+  color: boolean,
+): Layout {
   const widest = (texts: readonly string[], most: number) =>
     Math.min(most, Math.max(1, ...texts.map(textWidth)))
   const narrow = width - leastWidth
@@ -184,8 +201,13 @@ function layoutOf(groups: readonly Group[], width: number, color: boolean): Layo
   return { width, color, label, holds, size, bar: Math.max(8, width - indent - label - holds - size - 3) }
 }
 
-function idleLines(plan: Plan, { devices }: Inventory, width: number): string[] {
-  const used = new Set(plan.instances.flatMap(({ parts }) => parts.map(({ deviceId }) => deviceId)))
+/** Devices that none of the instances has a part on. */
+export function idleLines(
+  instances: readonly PlanInstance[],
+  { devices }: Inventory,
+  width: number,
+): string[] {
+  const used = new Set(instances.flatMap(({ parts }) => parts.map(({ deviceId }) => deviceId)))
   const idle = devices.filter(({ id }) => !used.has(id))
   if (idle.length === 0) return []
   const names = Map.groupBy(idle, ({ name }) => shortName(name))
@@ -193,8 +215,11 @@ function idleLines(plan: Plan, { devices }: Inventory, width: number): string[] 
   return ['', ...wrapped(`not used: ${texts.join(', ')}`, width)]
 }
 
-function legendLines(groups: readonly Group[], { width, color, bar }: Layout): string[] {
-  const bars = groups.flatMap((group) => group.rows).map(({ bytes }) => cellsOf(bytes, bar))
+/** What the stretches of bars mean that are to be seen. */
+export function legendLines(
+  bars: readonly Readonly<Record<BarPart, number>>[],
+  { width, color }: Layout,
+): string[] {
   const shown = barParts.filter((part) => bars.some((cells) => cells[part] > 0))
   const entries = shown.map((part) => ({ part, text: ` ${looks[part].meaning}` }))
   const lines: string[] = []

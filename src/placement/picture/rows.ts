@@ -15,13 +15,16 @@ export interface Row {
   count: number
 }
 
-/** The bars of an instance, parts that look alike as one, the hosts' at the end of their node's. */
-export function rowsOf(instance: PlanInstance, inventory: Inventory): Row[] {
+/** The bars of an instance, the hosts' at the end of their node's; parts that look alike are one, unless `each` is to have its own. */
+export function rowsOf(instance: PlanInstance, inventory: Inventory, each = false): Row[] {
   const devices = new Map(inventory.devices.map((device) => [device.id, device]))
   const gpus = instance.parts.filter(({ kind }) => kind === 'gpu')
   const nodes = [...new Set([...instance.parts.map(({ node }) => node), instance.node])]
   return nodes.flatMap((node) => [
-    ...folded(gpus.filter((part) => part.node === node).flatMap((part) => gpuRow(part, instance, devices))),
+    ...foldedUnless(
+      each,
+      gpus.filter((part) => part.node === node).flatMap((part) => gpuRow(part, instance, devices)),
+    ),
     ...hostRow(node, instance, inventory),
   ])
 }
@@ -123,6 +126,10 @@ function sumOf(parts: readonly MemoryParts[]): MemoryParts {
   }
 }
 
+function foldedUnless(each: boolean, rows: readonly Row[]): readonly Row[] {
+  return each ? rows : folded(rows)
+}
+
 /** Rows one after the other that differ in their number only, as one. */
 function folded(rows: readonly Row[]): Row[] {
   const out: Row[] = []
@@ -139,7 +146,7 @@ export function unnumbered(row: Row): Row {
   return row.kind === 'gpu' && row.count === 1 ? { ...row, label: nameOf(row) } : row
 }
 
-const nameOf = ({ label }: Row) => label.slice(label.indexOf(' ') + 1)
+export const nameOf = ({ label }: Pick<Row, 'label'>) => label.slice(label.indexOf(' ') + 1)
 
 /** The same for rows that a reader would not tell apart. */
 function likeness(row: Row): string {

@@ -1,9 +1,9 @@
-import type { MemoryParts, PlanDevice, PlanInstance, PlanPart, RunShape } from '../contract.ts'
+import type { MemoryParts, PartRole, PlanDevice, PlanInstance, PlanPart, RunShape } from '../contract.ts'
 import { between, layerSumsOf } from '../speed/index.ts'
 import type { Ends } from './assign.ts'
 import { embedsOnDevice, usableFor } from './engine-rules.ts'
-import { devicesOf, type Layout, type LayoutStage, tensorSizeOf, usesHost } from './layout.ts'
-import { borrows, cacheShare, hostOf, type Load } from './rooms.ts'
+import { countOf, type Layout, type LayoutStage, tensorSizeOf, usesHost } from './layout.ts'
+import { cacheShare, hostOf, type Load, onHostOf } from './rooms.ts'
 
 /** A stage with the layers that it was given. */
 interface Filled {
@@ -33,7 +33,8 @@ export function buildInstance(load: Load, ends: Ends, run: RunShape): PlanInstan
   }
   const layout: Layout = { ...load.layout, stages: filled.map(({ stage }) => stage) }
   const exact = { ...load, layout }
-  const parts = filled.flatMap((one, at) => partsOf(exact, one, at))
+  const company = { devices: countOf(layout).parts, onHost: onHostOf(exact) }
+  const parts = filled.flatMap((one, at) => partsOf(exact, company, one, at))
   const onDevices = parts.filter(({ kind, remote }) => kind === 'gpu' || remote)
   // The CPU alone is a layout of its own, where it may be.
   if (onDevices.length === 0 && workersOf(load.layout) > 0) return undefined
@@ -51,7 +52,7 @@ export function buildInstance(load: Load, ends: Ends, run: RunShape): PlanInstan
     kvCacheType: run.kvCacheType,
     ...(draft && { draftDeviceId: draft.deviceId }),
   }
-  return holds(exact, instance) ? instance : undefined
+  return holds(exact, filled, instance) ? instance : undefined
 }
 
 function fill({ layout, costs, hostExperts }: Load, ends: Ends): Filled[] {
@@ -72,12 +73,14 @@ function fill({ layout, costs, hostExperts }: Load, ends: Ends): Filled[] {
   return filled.map((one) => ({ ...one, leads: one === gpus[0], ends: one === gpus.at(-1) }))
 }
 
-function partsOf(load: Load, filled: Filled, at: number): PlanPart[] {
+type Company = Pick<PartRole, 'devices' | 'onHost'>
+
+function partsOf(load: Load, company: Company, filled: Filled, at: number): PlanPart[] {
   const { stage, first, end, output } = filled
   const { layout } = load
   const common = { stage: at, layers: [first, end] as const, output, hostExperts: filled.hostExperts }
   if (stage.kind === 'cpu') {
-    const memory = memoryOf(load, filled, undefined, 0)
+    const memory = memoryOf(load, company, filled, undefined, 0)
     const node = stage.node.id
     const remote = node !== layout.node.id
     return [{ ...common, deviceId: node, node, kind: 'cpu', share: 1, memory, remote }]
@@ -88,13 +91,19 @@ function partsOf(load: Load, filled: Filled, at: number): PlanPart[] {
     node: device.node,
     kind: 'gpu',
     share: 1 / stage.devices.length,
-    memory: memoryOf(load, filled, device, place),
+    memory: memoryOf(load, company, filled, device, place),
     remote: device.node !== layout.node.id,
   }))
 }
 
-function memoryOf(load: Load, filled: Filled, device: PlanDevice | undefined, place: number): MemoryParts {
-  const { costs, layout, model } = load
+function memoryOf(
+  load: Load,
+  company: Company,
+  filled: Filled,
+  device: PlanDevice | undefined,
+  place: number,
+): MemoryParts {
+  const { costs, model } = load
   const { stage, first, end, output } = filled
   const sums = layerSumsOf(costs)
   const tensorSize = stage.kind === 'gpu' ? stage.devices.length : 1
@@ -103,11 +112,8 @@ function memoryOf(load: Load, filled: Filled, device: PlanDevice | undefined, pl
     layers: [first, end] as const,
     output,
     tensorSize,
-    devices: layout.stages.reduce(
-      (sum, { kind, ...rest }) => sum + ('devices' in rest ? rest.devices.length : 1),
-      0,
-    ),
-    borrows: device !== undefined && borrows(load),
+    ...company,
+    borrows: filled.leads && place === 0,
   }
   const away = filled.hostExperts.reduce((sum, layer) => sum + (costs.layers[layer]?.expertBytes ?? 0), 0)
   const embedding = first === 0 && embedsOnDevice(model) ? costs.host.weightsBytes : 0
@@ -154,15 +160,16 @@ function workersOf({ stages, node }: Layout): number {
 }
 
 /** Whether devices and nodes hold what lies on them. */
-function holds({ layout }: Load, { parts, host }: PlanInstance): boolean {
-  const devices = new Map(devicesOf(layout).map((device) => [device.id, device]))
-  const nodes = new Map(layout.stages.map(({ node }) => [node.id, node]))
+function holds({ layout }: Load, filled: readonly Filled[], { parts, host }: PlanInstance): boolean {
+  const nodes = new Map([[layout.node.id, layout.node]])
   const taken = new Map([[layout.node.id, host.totalBytes]])
-  for (const { deviceId, node, memory } of parts) {
-    const device = devices.get(deviceId)
+  for (const { deviceId, node, stage, memory } of parts) {
+    const own = filled[stage]?.stage
+    const device = own?.kind === 'gpu' ? own.devices.find(({ id }) => id === deviceId) : undefined
     if (device && memory.totalBytes > usableFor(layout.engine, device)) return false
-    if (!device || device.unifiedMemory) taken.set(node, (taken.get(node) ?? 0) + memory.totalBytes)
+    if (device && !device.unifiedMemory) continue
+    if (own && !nodes.has(node)) nodes.set(node, own.node)
+    taken.set(node, (taken.get(node) ?? 0) + memory.totalBytes)
   }
-  nodes.set(layout.node.id, layout.node)
   return [...taken].every(([id, bytes]) => bytes <= (nodes.get(id)?.usableBytes ?? 0))
 }

@@ -1,4 +1,5 @@
-import type { ModelCosts, PlanInstance, PlanModel, PlanSpeed, PlanWishes, RunShape } from '../contract.ts'
+import type { ModelCosts, PlanDevice, PlanInstance, PlanModel, PlanWishes, RunShape } from '../contract.ts'
+import type { Wire } from '../speed/index.ts'
 import type { Layout } from './layout.ts'
 import type { Runs } from './runs.ts'
 import type { World } from './survey.ts'
@@ -20,7 +21,8 @@ export interface Candidate {
   /** Place of the run among `Runs.levels`: 0 is what was wanted most. */
   level: number
   costs: ModelCosts
-  speed: PlanSpeed
+  /** Of one stream; the rest of its speed is worked out where something hangs on it. */
+  decodeTokensPerS: number
 }
 
 /**
@@ -29,6 +31,6 @@ export interface Candidate {
  */
 export interface Fits {
   found: Map<string, Candidate | undefined>
-  /** Short names of what devices and ways are. */
-  codes: Map<string, number>
+  /** Short names of what devices and ways are, and of those that were met. */
+  codes: Map<string | PlanDevice | Wire, number>
 }

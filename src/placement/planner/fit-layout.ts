@@ -1,10 +1,11 @@
 import type { ModelCosts, PlanInstance, PlanWishes, RunShape } from '../contract.ts'
-import { speedOf } from '../speed/index.ts'
+import { decodeTokensPerSOf } from '../speed/index.ts'
 import { canHold, divideEvenly, divideFastest, type StageRoom } from './assign.ts'
 import { buildInstance } from './build.ts'
 import type { Candidate, Search } from './candidate.ts'
 import { fitOnce } from './fits.ts'
 import { devicesOf, hasHostStage, type Layout, tensorSizeOf, usesHost } from './layout.ts'
+import { leastBytes, usableBytes } from './limits.ts'
 import { type Load, roomsOf } from './rooms.ts'
 import { contextStep } from './runs.ts'
 
@@ -18,7 +19,14 @@ const worthRoom = 0.95
  * before more slots or a longer context, and is left out where no run has room for it.
  */
 export function fitLayout(search: Search, layout: Layout): Candidate | undefined {
+  if (!mayHold(search, layout)) return undefined
   return fitOnce(search, layout, () => fitAnew(search, layout))
+}
+
+/** Weights and cache without buffers are counted before anything is worked out. */
+function mayHold(search: Search, layout: Layout): boolean {
+  if (layout.hostExperts || layout.stages.some(({ kind }) => kind === 'cpu')) return true
+  return usableBytes(layout.engine, devicesOf(layout)) >= leastBytes(search)
 }
 
 function fitAnew(search: Search, layout: Layout): Candidate | undefined {
@@ -34,21 +42,42 @@ function fitLevels(search: Search, layout: Layout, draft: boolean): Candidate | 
     return run && fitRun(search, layout, { run, level, draft })
   }
   const least = fitAt(last)
-  if (!least) return undefined
-  const good = (candidate: Candidate) =>
-    candidate.speed.decodeTokensPerS >= worthRoom * least.speed.decodeTokensPerS
-  // Levels take less memory one after the other: the first that fits is found by bisection.
+  if (!least || last === 0) return least
+  const good = (candidate: Candidate) => candidate.decodeTokensPerS >= worthRoom * least.decodeTokensPerS
   let found = least
-  let [low, high] = [-1, last]
-  while (high - low > 1) {
-    const middle = (low + high) >> 1
-    const candidate = fitAt(middle)
-    if (candidate && good(candidate)) {
-      found = candidate
-      high = middle
-    } else low = middle
+  let before = -1
+  if (!usesHost(layout)) {
+    // The first level that the devices have room for is as good as the least as a rule, and cheap to find.
+    before = firstWith(-1, last, (level) => hasRoom(search, layout, levels[level], draft))
+    const roomiest = fitAt(before)
+    if (roomiest && good(roomiest)) return roomiest
   }
+  firstWith(before, last, (level) => {
+    const candidate = fitAt(level)
+    if (!candidate || !good(candidate)) return false
+    found = candidate
+    return true
+  })
   return found
+}
+
+/** The first number above `low` that does, by bisection: all after it do, too, `high` among them. */
+function firstWith(low: number, high: number, does: (at: number) => boolean): number {
+  if (low < 0 && does(0)) return 0
+  let [fails, holds] = [Math.max(low, 0), high]
+  while (holds - fails > 1) {
+    const middle = (fails + holds) >> 1
+    if (does(middle)) holds = middle
+    else fails = middle
+  }
+  return holds
+}
+
+/** Whether the layout's devices have room under a run; they may still not be given it so that it is fast. */
+function hasRoom(search: Search, layout: Layout, run: RunShape | undefined, draft: boolean): boolean {
+  if (!run) return false
+  const load = loadOf(search, layout, runOf(layout, run), draft)
+  return canHold(roomsOf(load), load.costs.layers.length + 1)
 }
 
 /** The longest context, in steps of llama.cpp's padding, that a chosen layout holds. */
@@ -64,7 +93,7 @@ export function lengthen(search: Search, candidate: Candidate): Candidate {
     const middle = (low + high) >> 1
     const longer = { ...run, contextLength: run.contextLength + middle * contextStep }
     const fitted = fitRun(search, candidate.layout, { run: longer, level: candidate.level, draft })
-    if (fitted && fitted.speed.decodeTokensPerS >= worthRoom * candidate.speed.decodeTokensPerS) {
+    if (fitted && fitted.decodeTokensPerS >= worthRoom * candidate.decodeTokensPerS) {
       best = fitted
       low = middle
     } else high = middle
@@ -81,17 +110,27 @@ interface Trial {
 
 /** The layout under one run. */
 export function fitRun(search: Search, layout: Layout, trial: Trial): Candidate | undefined {
-  const { model, runs, world, wishes } = search
+  const { wishes } = search
   const { level, draft } = trial
-  const run = tensorSizeOf(layout) > 1 ? { ...trial.run, flashAttention: 'on' as const } : trial.run
-  const costs = runs.costs(run)
-  // Where whole layers lie on the CPU as well, the devices keep no experts at all: they hold more layers so.
-  const hostExperts = layout.hostExperts && hasHostStage(layout) ? costs.layers.length : 0
-  const load: Load = { model, costs, fabric: world.fabric, layout, hostExperts, draft }
+  const run = runOf(layout, trial.run)
+  const load = loadOf(search, layout, run, draft)
+  const { costs } = load
   const fewest = layout.hostExperts && !hasHostStage(layout)
   const built = fewest ? fewestHostExperts(load, run, wishes) : divide(load, run, wishes)
   const best = fastest(search, costs, built)
   return best && { layout, run, level, costs, ...best }
+}
+
+/** A tensor split needs flash attention. */
+function runOf(layout: Layout, run: RunShape): RunShape {
+  return tensorSizeOf(layout) > 1 ? { ...run, flashAttention: 'on' } : run
+}
+
+function loadOf({ model, runs, world }: Search, layout: Layout, run: RunShape, draft: boolean): Load {
+  const costs = runs.costs(run)
+  // Where whole layers lie on the CPU as well, the devices keep no experts at all: they hold more layers so.
+  const hostExperts = layout.hostExperts && hasHostStage(layout) ? costs.layers.length : 0
+  return { model, costs, fabric: world.fabric, layout, hostExperts, draft }
 }
 
 interface Divided {
@@ -107,12 +146,13 @@ function fastest(
   { model, world, wishes }: Search,
   costs: ModelCosts,
   { even, uneven }: Divided,
-): Pick<Candidate, 'instance' | 'speed'> | undefined {
-  const [a, b] = [even, uneven].map(
-    (instance) => instance && { instance, speed: speedOf([instance], costs, world.inventory, model, wishes) },
-  )
+): Pick<Candidate, 'instance' | 'decodeTokensPerS'> | undefined {
+  const [a, b] = [even, uneven].map((instance) => {
+    if (!instance) return undefined
+    return { instance, decodeTokensPerS: decodeTokensPerSOf(instance, costs, world.inventory, model, wishes) }
+  })
   if (!a || !b) return a ?? b
-  return b.speed.decodeTokensPerS > worthUneven * a.speed.decodeTokensPerS ? b : a
+  return b.decodeTokensPerS > worthUneven * a.decodeTokensPerS ? b : a
 }
 
 function divide(load: Load, run: RunShape, wishes: PlanWishes): Divided {
@@ -129,9 +169,17 @@ function divide(load: Load, run: RunShape, wishes: PlanWishes): Divided {
   const host = hasHostStage(load.layout)
   const measure = measureOf(load, wishes)
   const measures = rooms.map((room) => measure?.(room) ?? room.seconds)
-  const even = host ? undefined : divideEvenly(rooms, items, measures)
-  const uneven = measure && !host ? undefined : divideFastest(rooms, items, load.layout.maySkip)
-  return { even: build(even), uneven: build(uneven), divided: (even ?? uneven) !== undefined }
+  const evenly = host ? undefined : divideEvenly(rooms, items, measures)
+  const even = build(evenly)
+  if (even && (measure || asFast(load, rooms))) return { even, uneven: undefined, divided: true }
+  const fastest = measure && !host ? undefined : divideFastest(rooms, items, load.layout.maySkip)
+  const same = even && fastest?.every((end, at) => end === evenly?.[at])
+  return { even, uneven: same ? undefined : build(fastest), divided: (evenly ?? fastest) !== undefined }
+}
+
+/** Whether a step takes as long however the layers are divided: all stages have some, and take as long for each. */
+function asFast({ layout }: Load, rooms: readonly StageRoom[]): boolean {
+  return !layout.maySkip && rooms.every(({ seconds }) => seconds === rooms[0]?.seconds)
 }
 
 /** What every stage is to have as much of as the others; undefined where that is time. */

@@ -39,19 +39,24 @@ function hostOf({ levels, costs }: Runs, layout: Layout): string {
 
 function keyOf({ codes }: Fits, fabric: Fabric, layout: Layout): string {
   const { kind, engine, hostExperts, maySkip, stages } = layout
-  const code = (text: string) => {
-    const known = codes.get(text) ?? codes.size
-    codes.set(text, known)
-    return known
+  const code = <T extends PlanDevice | Wire>(met: T, textOf: (met: T) => string) => {
+    let number = codes.get(met)
+    if (number === undefined) {
+      const text = textOf(met)
+      number = codes.get(text) ?? codes.size
+      codes.set(text, number)
+      codes.set(met, number)
+    }
+    return number
   }
-  const wire = (way: Wire | undefined) => (way ? code(wireText(way)) : '')
+  const wire = (way: Wire | undefined) => (way ? code(way, wireText) : '')
   let before: PlanDevice | undefined
   const places = stages.map((stage) => {
     if (stage.kind === 'cpu') return 'cpu'
     const [first] = stage.devices
     const entry = before && wire(fabric.between(before, first))
     before = stage.devices.at(-1)
-    const devices = stage.devices.map((device) => code(classOf(device))).join('+')
+    const devices = stage.devices.map((device) => code(device, classOf)).join('+')
     return `${entry}>${devices} ${wire(slowestWire(fabric, stage.devices))}`
   })
   return `${kind} ${engine} ${hostExperts} ${maySkip} ${places.join(' ')}`

@@ -100,12 +100,14 @@ function nearestGroups(devices: readonly PlanDevice[], most: number, fabric: Fab
   const bestS = new Array<number>(longest).fill(Number.POSITIVE_INFINITY)
   const best: PlanDevice[][] = new Array(longest).fill([])
   for (const seed of devices.slice(0, mostSeeds)) {
-    const { group, slowestS } = grow(seed, devices, longest, fabric)
+    const { group, slowestS, nearestS } = grow(seed, devices, longest, fabric)
     slowestS.forEach((seconds, at) => {
       if (seconds >= (bestS[at] ?? 0)) return
       bestS[at] = seconds
       best[at] = group
     })
+    // All are as near to each other: no other group is nearer.
+    if (longest === devices.length && (slowestS.at(-1) ?? 0) <= nearestS) break
   }
   return best.map((group, at) => (at + 1 === devices.length ? [...devices] : group.slice(0, at + 1)))
 }
@@ -114,10 +116,14 @@ const mostSeeds = 16
 /** What a step of a large model hands over. */
 const usualBytes = 65_536
 
-/** The group in the order of its growth, and its slowest way when it had one device, two, and so on. */
+/**
+ * The group in the order of its growth, and its slowest way when it had one device, two, and so on; and the fastest of
+ * all ways that were looked at.
+ */
 function grow(seed: PlanDevice, devices: readonly PlanDevice[], count: number, fabric: Fabric) {
   const group = [seed]
   const slowestS = [0]
+  let nearestS = Number.POSITIVE_INFINITY
   const rest = devices.filter((device) => device !== seed)
   // Of each device left, the way to the farthest of the group.
   const farthestS = new Float64Array(rest.length)
@@ -128,6 +134,7 @@ function grow(seed: PlanDevice, devices: readonly PlanDevice[], count: number, f
       const device = rest[at]
       if (!device) continue
       const distanceS = handOverS(fabric.between(last, device), usualBytes)
+      nearestS = Math.min(nearestS, distanceS)
       if (distanceS > (farthestS[at] ?? 0)) farthestS[at] = distanceS
       if ((farthestS[at] ?? 0) < (farthestS[nearest] ?? 0)) nearest = at
     }
@@ -139,7 +146,7 @@ function grow(seed: PlanDevice, devices: readonly PlanDevice[], count: number, f
     farthestS.copyWithin(nearest, nearest + 1)
     last = next
   }
-  return { group, slowestS }
+  return { group, slowestS, nearestS }
 }
 
 /** Devices in the order of a pipeline, `most` of them: each followed by the nearest that is left, from the first on. */

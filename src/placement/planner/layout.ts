@@ -26,6 +26,17 @@ export function devicesOf(layout: Pick<Layout, 'stages'>): PlanDevice[] {
   return layout.stages.flatMap((stage) => (stage.kind === 'gpu' ? stage.devices : []))
 }
 
+/** Of devices, and of CPUs where they compute as well. */
+export function countOf({ stages }: Pick<Layout, 'stages'>): { devices: number; parts: number } {
+  let devices = 0
+  let hosts = 0
+  for (const stage of stages) {
+    if (stage.kind === 'gpu') devices += stage.devices.length
+    else hosts++
+  }
+  return { devices, parts: devices + hosts }
+}
+
 export function gpuStage(node: PlanNode, devices: readonly PlanDevice[]): LayoutStage {
   const [first, ...others] = devices
   if (!first) throw new RangeError('a stage needs a device')

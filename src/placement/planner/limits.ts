@@ -1,5 +1,6 @@
 import type { EngineName } from '../../engines/index.ts'
 import type { PlanDevice } from '../contract.ts'
+import { between, layerSumsOf } from '../speed/index.ts'
 import type { Search } from './candidate.ts'
 import { usableFor } from './engine-rules.ts'
 import { gibibytes } from './texts.ts'
@@ -19,8 +20,10 @@ export function leastBytes({ runs }: Pick<Search, 'runs'>): number {
   const run = runs.levels.at(-1)
   if (!run) return 0
   const costs = runs.costs(run)
-  const layers = costs.layers.reduce((sum, layer) => sum + layer.weightsBytes + layer.kvCacheBytes, 0)
-  return layers + costs.output.weightsBytes + costs.projectorBytes
+  const sums = layerSumsOf(costs)
+  const layers = costs.layers.length
+  const layerBytes = between(sums.weightsBytes, 0, layers) + between(sums.kvCacheBytes, 0, layers)
+  return layerBytes + costs.output.weightsBytes + costs.projectorBytes
 }
 
 export function usableBytes(engine: EngineName, devices: readonly PlanDevice[]): number {

@@ -1,6 +1,7 @@
 import type { Inventory, Plan, PlanModel, PlanResult, PlanWishes, Rejected } from '../contract.ts'
 import { costsOf } from '../memory/costs.ts'
 import type { Search } from './candidate.ts'
+import { chooseCache } from './choose-cache.ts'
 import { finish } from './finish.ts'
 import { newFits } from './fits.ts'
 import { distinct, ranked, whyNot } from './rank.ts'
@@ -28,11 +29,41 @@ export function planModel(
   wishes: PlanWishes,
   costs: CostsOf = costsOf,
 ): PlanResult {
+  return chooseCache(wishes, (chosen) => planWith(model, inventory, chosen, costs))
+}
+
+/** The best plan of `planModel`; undefined where there is none, without the work of saying what would help. */
+export function bestPlan(
+  model: PlanModel,
+  inventory: Inventory,
+  wishes: PlanWishes,
+  costs: CostsOf = costsOf,
+): Plan | undefined {
+  const result = chooseCache(wishes, (chosen) => planWith(model, inventory, chosen, costs, () => noReason))
+  return result.ok ? result.plans[0] : undefined
+}
+
+const noReason: Extract<PlanResult, { ok: false }> = {
+  ok: false,
+  message: '',
+  neededBytes: 0,
+  usableBytes: 0,
+  suggestions: [],
+  rejected: [],
+}
+
+function planWith(
+  model: PlanModel,
+  inventory: Inventory,
+  wishes: PlanWishes,
+  costs: CostsOf,
+  refuses: typeof refuse = refuse,
+): PlanResult {
   const search = searchOf(model, inventory, wishes, costs)
   const { candidates, rejected } = searchWorld(search)
   const order = ranked(search, candidates)
   const [best, ...others] = distinct(order)
-  if (!best) return refuse(search, unique(rejected), fitsWith(inventory, costs))
+  if (!best) return refuses(search, unique(rejected), fitsWith(inventory, costs))
   const plans = ordered(search, [
     finish(search, best),
     ...others.slice(0, mostPlans - 1).map((other) => finish(search, other)),

@@ -1,4 +1,5 @@
-import type { Rejected } from '../contract.ts'
+import type { PlanSpeed, Rejected } from '../contract.ts'
+import { speedOf } from '../speed/index.ts'
 import type { Candidate, Search } from './candidate.ts'
 import { describeLayout } from './found.ts'
 import { devicesOf } from './layout.ts'
@@ -33,19 +34,31 @@ export function sizeOf({ instance }: Candidate): Size {
 export function meritOf(search: Search, candidate: Candidate): number {
   const { wishes } = search
   const weight = weightOf(search, candidate)
-  const { speed } = candidate
-  const perStream = wishes.objective === 'throughput' ? speed.throughputTokensPerS : speed.decodeTokensPerS
+  const tokensPerS = tokensPerSOf(search, candidate)
   switch (wishes.algorithm) {
     case 'memory_only':
       return weight / (1 + leftOver(candidate))
     case 'power_aware':
-      return (weight * perStream) / (speed.watts ?? usualWatts * Math.max(1, sizeOf(candidate).devices))
+      return (
+        (weight * tokensPerS) /
+        (wholeSpeedOf(search, candidate).watts ?? usualWatts * Math.max(1, sizeOf(candidate).devices))
+      )
     default: {
       // Where all streams count, what is left over serves others: what each device adds decides.
       const shared = wishes.objective === 'throughput' ? Math.max(1, sizeOf(candidate).devices) : 1
-      return (weight * perStream) / shared
+      return (weight * tokensPerS) / shared
     }
   }
+}
+
+/** What the objective counts: of all streams, or of one. */
+function tokensPerSOf(search: Search, candidate: Candidate): number {
+  if (search.wishes.objective !== 'throughput') return candidate.decodeTokensPerS
+  return wholeSpeedOf(search, candidate).throughputTokensPerS
+}
+
+function wholeSpeedOf({ model, world, wishes }: Search, { instance, costs }: Candidate): PlanSpeed {
+  return speedOf([instance], costs, world.inventory, model, wishes)
 }
 
 /** Preferences of the devices used: the least of them counts. */
@@ -89,25 +102,49 @@ export function sized(search: Search, candidate: Candidate): Sized {
 
 /** Best first: the fewest nodes, devices and backends among those that are as good as the best, then the roomiest, and so on with the rest. */
 export function ranked(search: Search, candidates: readonly Candidate[]): Candidate[] {
-  const rest = eligible(
+  const all = eligible(
     search,
     candidates.map((candidate) => sized(search, candidate)),
   )
+  const byMerit = all.sort((a, b) => b.merit - a.merit)
+  // As good as the best of those that are left, the one to be taken next at the end.
+  const near: Sized[] = []
+  const taken = new Set<Sized | undefined>()
   const order: Candidate[] = []
-  while (rest.length > 0) {
-    const best = bestOf(search, rest)
-    if (!best) break
-    order.push(best.candidate)
-    rest.splice(rest.indexOf(best), 1)
+  let [best, next] = [0, 0]
+  while (order.length < byMerit.length) {
+    while (taken.has(byMerit[best])) best++
+    for (let one = byMerit[next]; one && isNear(search, one, byMerit[best]); one = byMerit[++next]) {
+      near.splice(placeOf(near, one), 0, one)
+    }
+    const first = near.pop()
+    if (!first) break
+    taken.add(first)
+    order.push(first.candidate)
   }
   return order
 }
 
+function placeOf(near: readonly Sized[], one: Sized): number {
+  let [low, high] = [0, near.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    const other = near[middle]
+    if (other && compare(one, other) < 0) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+function isNear({ wishes }: Search, one: Sized, best: Sized | undefined): boolean {
+  return wishes.algorithm === 'memory_only' || one.merit * worthMoreDevices >= (best?.merit ?? 0)
+}
+
 /** The first of them as `ranked` has it. */
-export function bestOf<T extends Sized>({ wishes }: Search, all: readonly T[]): T | undefined {
-  const most = all.reduce((merit, one) => Math.max(merit, one.merit), 0)
-  const memoryOnly = wishes.algorithm === 'memory_only'
-  const near = memoryOnly ? all : all.filter(({ merit }) => merit * worthMoreDevices >= most)
+export function bestOf<T extends Sized>(search: Search, all: readonly T[]): T | undefined {
+  const [any] = all
+  const best = any && all.reduce((a, b) => (b.merit > a.merit ? b : a), any)
+  const near = all.filter((one) => isNear(search, one, best))
   const [first] = near
   return first && near.reduce((a, b) => (compare(b, a) < 0 ? b : a), first)
 }
@@ -128,7 +165,7 @@ function compare(a: Sized, b: Sized): number {
 /** Those that are not too slow for what the wishes save. */
 export function eligible<T extends Sized>({ wishes }: Search, all: readonly T[]): T[] {
   if (wishes.algorithm !== 'power_aware') return [...all]
-  const rateOf = ({ candidate }: T) => candidate.speed.decodeTokensPerS
+  const rateOf = ({ candidate }: T) => candidate.decodeTokensPerS
   const fastest = Math.max(...all.map(rateOf))
   return all.filter((one) => rateOf(one) >= slowestOfPowerAware * fastest)
 }
@@ -166,15 +203,15 @@ export function usedStages({ layout, instance }: Candidate): Candidate['layout']
 
 function reasonOf(search: Search, best: Candidate, other: Candidate): string {
   const { algorithm, objective } = search.wishes
-  const [mine, its] = [best, other].map(({ speed }) =>
-    objective === 'throughput' ? speed.throughputTokensPerS : speed.decodeTokensPerS,
-  ) as [number, number]
+  const mine = tokensPerSOf(search, best)
+  const its = tokensPerSOf(search, other)
   const against = `${rate(its)} against ${rate(mine)}`
   const more = sizeOf(other).devices - sizeOf(best).devices
   if (algorithm === 'memory_only')
     return `${more > 0 ? `takes ${countOf(more, 'device')} more` : 'leaves more memory unused'} (${against})`
   if (algorithm === 'power_aware') {
-    return `${rate(its)} at ${Math.round(other.speed.watts ?? 0)} W against ${rate(mine)} at ${Math.round(best.speed.watts ?? 0)} W`
+    const watts = (one: Candidate) => Math.round(wholeSpeedOf(search, one).watts ?? 0)
+    return `${rate(its)} at ${watts(other)} W against ${rate(mine)} at ${watts(best)} W`
   }
   if (its <= mine) return `slower: ${against}`
   if (weightOf(search, other) < weightOf(search, best))

@@ -98,14 +98,15 @@ function hostReasons({ instance }: Candidate): string[] {
 }
 
 function runReason({ runs, wishes }: Search, { run }: Candidate): string {
-  const wanted = runs.levels[0] ?? run
+  const wanted = runs.wanted ?? run
+  const others = wishes.beside ? ' beside the other models' : ''
   const context =
     run.contextLength < wanted.contextLength
-      ? `The context is cut from ${wanted.contextLength} to ${run.contextLength} tokens to fit`
+      ? `The context is cut from ${wanted.contextLength} to ${run.contextLength} tokens to fit${others}`
       : `The context is ${run.contextLength} tokens${wishes.contextLength === undefined ? '' : ', as asked for'}`
   const slots =
     run.slots < wanted.slots
-      ? `memory does not allow ${wanted.slots}`
+      ? `memory does not allow ${wanted.slots}${others}`
       : wishes.slots === undefined
         ? 'by default'
         : 'as asked for'
@@ -128,10 +129,10 @@ function replicaReasons(first: Candidate, all: readonly Candidate[]): string[] {
   ]
 }
 
-function speedReason({ speed, costs, instance }: Candidate): string {
+function speedReason({ decodeTokensPerS, costs, instance }: Candidate): string {
   const read = costs.layers.reduce((sum, layer) => sum + layer.activeWeightsBytes, costs.output.weightsBytes)
   const all = costs.layers.reduce((sum, layer) => sum + layer.weightsBytes, costs.output.weightsBytes)
   const share = read < all * 0.95 ? ` (${percent(read / all)} of the weights)` : ''
   const draft = instance.draftDeviceId === undefined ? '' : ', guesses of the draft model included'
-  return `A token reads ${gibibytes(read)}${share}: about ${rate(speed.decodeTokensPerS)} for one stream${draft}.`
+  return `A token reads ${gibibytes(read)}${share}: about ${rate(decodeTokensPerS)} for one stream${draft}.`
 }

@@ -144,7 +144,7 @@ function replicaRuns({ runs, wishes }: Search, first: Candidate): RunShape[] {
 }
 
 function fastEnough(first: Candidate, other: Candidate): boolean {
-  return other.speed.decodeTokensPerS >= slowestReplica * first.speed.decodeTokensPerS
+  return other.decodeTokensPerS >= slowestReplica * first.decodeTokensPerS
 }
 
 /** The same on another device of the same kind. */
@@ -199,7 +199,11 @@ function bestOfNode(search: Search, first: Candidate): (view: NodeView | undefin
   const known = new Map<string, Pick<Offer, 'view' | 'candidate'> | undefined>()
   const find = (view: NodeView) => {
     if (view.devices.length < 2) return undefined
-    const { candidates } = searchNode(alike, view, { mostDevices: size.devices, withoutHost: true })
+    const { candidates } = searchNode(alike, view, {
+      mostDevices: size.devices,
+      withoutHost: true,
+      bestOnly: true,
+    })
     const good = candidates.filter((candidate) => {
       const its = sizeOf(candidate)
       return its.host === 0 && its.devices <= size.devices && fastEnough(first, candidate)

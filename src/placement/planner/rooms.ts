@@ -1,4 +1,12 @@
-import type { MemoryParts, ModelCosts, PlanDevice, PlanModel, PlanNode } from '../contract.ts'
+import type {
+  Backend,
+  MemoryParts,
+  ModelCosts,
+  PartRole,
+  PlanDevice,
+  PlanModel,
+  PlanNode,
+} from '../contract.ts'
 import {
   allReduceS,
   between,
@@ -14,7 +22,7 @@ import {
 } from '../speed/index.ts'
 import type { StageRoom } from './assign.ts'
 import { embedsOnDevice, usableFor } from './engine-rules.ts'
-import { devicesOf, hasHostStage, type Layout, type LayoutStage, tensorSizeOf } from './layout.ts'
+import { countOf, devicesOf, hasHostStage, type Layout, type LayoutStage, tensorSizeOf } from './layout.ts'
 
 /** What is laid on the devices, before it is known where. */
 export interface Load {
@@ -35,6 +43,7 @@ const activationBytes = 4
 
 /** Part of the KV cache on each device of a tensor split: heads are not cut, so no less than one. */
 export function cacheShare(model: PlanModel, tensorSize: number): number {
+  if (tensorSize === 1) return 1
   const heads = Math.max(1, ...model.shape.headCountKv)
   return Math.max(1 / tensorSize, 1 / heads)
 }
@@ -45,6 +54,8 @@ export function roomsOf(load: Load): StageRoom[] {
   const gpus = layout.stages.filter((stage) => stage.kind === 'gpu')
   const sums = layerSumsOf(costs)
   const held = heldBytes(load)
+  const bytesOf = stageBytes(load)
+  const secondsOf = stageSeconds(load, sums)
   const handedBytes = load.model.shape.embeddingLength * activationBytes
   let before: LayoutStage | undefined
   return layout.stages.map((stage) => {
@@ -55,66 +66,102 @@ export function roomsOf(load: Load): StageRoom[] {
     const extraBytes =
       (stage === gpus[0] ? costs.projectorBytes : 0) +
       (load.draft && stage === gpus.at(-1) ? costs.draftBytes : 0)
-    return { ...deviceRoom(load, sums, held, stage, extraBytes, stage === layout.stages[0]), entryS }
+    const place = { leads: stage === gpus[0], extraBytes }
+    const roomWithHeadBytes = deviceRoom(load, held, stage, true, place)
+    // A single stage has the head in any case.
+    const roomBytes =
+      layout.stages.length === 1 ? roomWithHeadBytes : deviceRoom(load, held, stage, false, place)
+    const bytes = bytesOf(stage.devices.length, stage === layout.stages[0])
+    return { roomBytes, roomWithHeadBytes, bytes, seconds: secondsOf(stage), entryS }
   })
 }
 
+/** Of the device that has least; on the first of them lies what a stage has once. */
 function deviceRoom(
   load: Load,
-  sums: LayerSums,
   held: HeldBytes,
-  stage: GpuStage,
-  extraBytes: number,
-  first: boolean,
-): Omit<StageRoom, 'entryS'> {
-  const { model, costs, fabric } = load
-  const count = stage.devices.length
-  const room = (output: boolean) =>
-    Math.min(
-      ...stage.devices.map(
-        (device, at) => roomOn(load, device, held(device, count, output)) - (at === 0 ? extraBytes : 0),
+  { devices }: GpuStage,
+  output: boolean,
+  { leads, extraBytes }: { leads: boolean; extraBytes: number },
+): number {
+  let least = Number.POSITIVE_INFINITY
+  devices.forEach((device, at) => {
+    const own = roomOn(load, device, held(device, devices.length, output, leads && at === 0))
+    least = Math.min(least, at === 0 ? own - extraBytes : own)
+  })
+  return least
+}
+
+/** What layers take of each of a stage's devices: of the first stage the embedding, too, where it lies on devices. */
+function stageBytes(load: Load): (count: number, first: boolean) => Float64Array {
+  const { model, costs, hostExperts } = load
+  return (count, first) => {
+    const share = 1 / count
+    const kvShare = cacheShare(model, count)
+    const embedding = first && embedsOnDevice(model) ? costs.host.weightsBytes : 0
+    return known(costs, `${hostExperts} ${count} ${embedding > 0}`, () =>
+      itemSums(
+        costs,
+        (layer) => {
+          const { weightsBytes, expertBytes, kvCacheBytes } = at(costs, layer)
+          const kept = weightsBytes - (layer < hostExperts ? expertBytes : 0)
+          return kept * share + kvCacheBytes * kvShare + (layer === 0 ? embedding * share : 0)
+        },
+        costs.output.weightsBytes * share,
       ),
     )
-  const share = 1 / count
-  const kvShare = cacheShare(model, count)
-  const embedding = first && embedsOnDevice(model) ? costs.host.weightsBytes : 0
-  const bytes = known(costs, `${load.hostExperts} ${share} ${kvShare} ${embedding}`, () =>
-    itemSums(
-      costs,
-      (layer) => {
-        const { weightsBytes, expertBytes, kvCacheBytes } = at(costs, layer)
-        const kept = weightsBytes - (layer < load.hostExperts ? expertBytes : 0)
-        return kept * share + kvCacheBytes * kvShare + (layer === 0 ? embedding * share : 0)
-      },
-      costs.output.weightsBytes * share,
-    ),
+  }
+}
+
+/** What layers take of a step on a stage; stages that follow each other are often alike. */
+function stageSeconds(load: Load, sums: LayerSums): (stage: GpuStage) => Float64Array {
+  const { model, fabric } = load
+  let before: GpuStage | undefined
+  let seconds: Float64Array | undefined
+  return (stage) => {
+    if (seconds && before && asFast(before, stage)) return seconds
+    const count = stage.devices.length
+    const slowest = stage.devices
+      .map(ratesOf)
+      .reduce((a, b) => (a.memoryBytesPerS <= b.memoryBytesPerS ? a : b))
+    const wire = slowestWire(fabric, stage.devices)
+    const reduceS = wire ? 2 * allReduceS(wire, count, model.shape.embeddingLength * activationBytes) : 0
+    before = stage
+    seconds = layerSeconds(load, sums, slowest, 1 / count, reduceS)
+    return seconds
+  }
+}
+
+/** One device each, with the same rates. */
+function asFast({ devices: [a, ...more] }: GpuStage, { devices: [b, ...others] }: GpuStage): boolean {
+  if (more.length > 0 || others.length > 0) return false
+  return (
+    a.memoryBytesPerS === b.memoryBytesPerS &&
+    a.flopsPerS === b.flopsPerS &&
+    a.backend === b.backend &&
+    a.measured === b.measured
   )
-  const slowest = stage.devices
-    .map(ratesOf)
-    .reduce((a, b) => (a.memoryBytesPerS <= b.memoryBytesPerS ? a : b))
-  const wire = slowestWire(fabric, stage.devices)
-  const reduceS = wire ? 2 * allReduceS(wire, count, model.shape.embeddingLength * activationBytes) : 0
-  const seconds = layerSeconds(load, sums, slowest, share, reduceS)
-  return { roomBytes: room(false), roomWithHeadBytes: room(true), bytes, seconds }
 }
 
 /** Buffers of a device and the backend's own. */
-type HeldBytes = (device: PlanDevice, tensorSize: number, output: boolean) => number
+type HeldBytes = (device: PlanDevice, tensorSize: number, output: boolean, borrows: boolean) => number
 
 /** As for all layers, which are never smaller than for some; worked out once for devices alike. */
 function heldBytes(load: Load): HeldBytes {
   const { layout, costs } = load
-  const devices = devicesOf(layout).length
-  const lends = borrows(load)
+  const { devices } = countOf(layout)
+  const onHost = onHostOf(load)
   const layers = [0, costs.layers.length] as const
-  const worked = new Map<string, number>()
-  return ({ backend }, tensorSize, output) => {
-    const key = `${backend} ${tensorSize} ${output}`
-    let bytes = worked.get(key)
+  const worked: Partial<Record<Backend, Map<number, number>>> = {}
+  return ({ backend }, tensorSize, output, borrows) => {
+    const ofBackend = worked[backend] ?? new Map<number, number>()
+    worked[backend] = ofBackend
+    const key = 4 * tensorSize + 2 * Number(output) + Number(borrows)
+    let bytes = ofBackend.get(key)
     if (bytes === undefined) {
-      const role = { backend, layers, output, tensorSize, devices, borrows: lends }
+      const role = { backend, layers, output, tensorSize, devices, onHost, borrows }
       bytes = costs.computeBytes(role) + costs.overheadBytes(role)
-      worked.set(key, bytes)
+      ofBackend.set(key, bytes)
     }
     return bytes
   }
@@ -131,14 +178,17 @@ function roomOn(load: Load, device: PlanDevice, held: number): number {
 }
 
 /** The process's own host memory: with several devices it keeps more inputs. */
-export function hostOf({ layout, costs }: Pick<Load, 'layout' | 'costs'>): MemoryParts {
-  const devices = devicesOf(layout).length
-  return devices > 1 ? costs.hostOf({ devices, tensorSize: tensorSizeOf(layout) }) : costs.host
+export function hostOf(load: Pick<Load, 'layout' | 'costs' | 'hostExperts'>): MemoryParts {
+  const { layout, costs } = load
+  const { devices } = countOf(layout)
+  if (devices <= 1) return costs.host
+  return costs.hostOf({ devices, tensorSize: tensorSizeOf(layout), onHost: onHostOf(load) })
 }
 
-/** Whether weights lie in host memory: devices then take room to have them, one matrix at a time. */
-export function borrows({ layout, hostExperts }: Pick<Load, 'layout' | 'hostExperts'>): boolean {
-  return hostExperts > 0 || hasHostStage(layout)
+/** What of the weights lies in host memory: the first device then takes room to have it, one matrix at a time. */
+export function onHostOf({ layout, hostExperts }: Pick<Load, 'layout' | 'hostExperts'>): PartRole['onHost'] {
+  if (hasHostStage(layout)) return 'layers'
+  return hostExperts > 0 ? 'experts' : undefined
 }
 
 /** What the host's memory holds whatever its CPU computes. */

@@ -6,6 +6,8 @@ export type CostsOf = (model: PlanModel, run: RunShape) => ModelCosts
 /** Ways to run a model, what is wanted most first: fewer slots, then a shorter context, where these are open. */
 export interface Runs {
   levels: readonly RunShape[]
+  /** What would be wanted if no other models were beside it. */
+  wanted: RunShape | undefined
   costs(run: RunShape): ModelCosts
 }
 
@@ -29,8 +31,11 @@ const embeddingBatchSize = 2048
 
 export function runsOf(model: PlanModel, wishes: PlanWishes, costsOf: CostsOf): Runs {
   const known = new Map<string, ModelCosts>()
+  const { beside, ...alone } = wishes
+  const levels = levelsOf(model, wishes)
   return {
-    levels: levelsOf(model, wishes),
+    levels,
+    wanted: beside ? levelsOf(model, alone)[0] : levels[0],
     costs: (run) => {
       const key = `${run.contextLength} ${run.slots} ${run.flashAttention}`
       let costs = known.get(key)
@@ -87,11 +92,15 @@ function streamsFirst(contexts: readonly number[], slots: readonly number[]): Le
 }
 
 /** The longest first; between two of them the last step is sought when the layout is known. */
-function contextsOf({ shape }: PlanModel, { contextLength, defaultContextLength }: PlanWishes): number[] {
+export function contextsOf(
+  { shape }: PlanModel,
+  { contextLength, defaultContextLength, beside }: PlanWishes,
+): number[] {
   const trained = shape.contextLength > 0 ? shape.contextLength : Number.POSITIVE_INFINITY
   const usual = Number.isFinite(trained) ? trained : unknownContext
   const wanted = Math.max(shortestContext, Math.floor(contextLength ?? defaultContextLength ?? usual))
-  const most = Math.min(wanted, trained)
+  const cap = contextLength === undefined ? beside?.contextLength : undefined
+  const most = Math.min(wanted, trained, cap ?? Number.POSITIVE_INFINITY)
   if (contextLength !== undefined || most <= shortestAutomaticContext) return [most]
   const shorter: number[] = []
   for (let context = shortestAutomaticContext; context < most; context *= 2) {
@@ -106,5 +115,6 @@ function slotsOf({ embedding }: PlanModel, wishes: PlanWishes): readonly number[
   if (slots !== undefined) return [Math.max(1, Math.floor(slots))]
   if (embedding) return [1]
   if (microBatchSize !== undefined) return [microBatchSize * pipelineSize]
-  return objective === 'throughput' ? slotsForThroughput : slotsForLatency
+  const most = wishes.beside?.slots ?? Number.POSITIVE_INFINITY
+  return (objective === 'throughput' ? slotsForThroughput : slotsForLatency).filter((count) => count <= most)
 }

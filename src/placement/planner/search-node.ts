@@ -1,6 +1,7 @@
 import type { EngineName } from '../../engines/index.ts'
 import type { PlanDevice } from '../contract.ts'
 import { slowestWire } from '../speed/index.ts'
+import { nothingReached, outdone, type Reached, reach } from './bounds.ts'
 import type { Candidate, Search } from './candidate.ts'
 import { abilitiesOf, enginesOf, runsOn, usableFor } from './engine-rules.ts'
 import { fitLayout, isRoomy } from './fit-layout.ts'
@@ -24,6 +25,10 @@ interface Scope {
   mostDevices?: number
   /** Its devices only. */
   withoutHost?: boolean
+  /** Only what may be the best of all is looked for. */
+  bestOnly?: boolean
+  /** By other nodes, and by this one in the end. */
+  reached?: Reached
 }
 
 /** All that a node alone can do for the model: one device, several, and its CPU. */
@@ -33,11 +38,11 @@ export function searchNode(search: Search, view: NodeView, scope: Scope = {}): F
     const devices = view.devices.filter((device) => runsOn(engine, device, search.model))
     const small = singles(search, view, engine, devices, found)
     const divided = divisionAsked(search.wishes) ? devices : small
-    groups(search, view, engine, divided, found, scope.mostDevices)
+    const passedOver = groups(search, view, engine, divided, found, scope)
     const withHost = scope.withoutHost ? [] : hostLayouts(search, view, engine, divided)
     for (const layout of withHost) add(search, found, layout)
     // What the preferred engine can do need not be tried with another.
-    if (found.candidates.length > 0) break
+    if (found.candidates.length > 0 || passedOver) break
   }
   return found
 }
@@ -74,19 +79,20 @@ function singles(
   return small
 }
 
+/** Several devices. Returned is whether any were passed over, as what is known comes before them in any case. */
 function groups(
   search: Search,
   view: NodeView,
   engine: EngineName,
   devices: readonly PlanDevice[],
   found: Found,
-  largest = Number.POSITIVE_INFINITY,
-): void {
+  { mostDevices = Number.POSITIVE_INFINITY, bestOnly = false, reached = nothingReached() }: Scope,
+): boolean {
   const { wishes, world } = search
   const kinds = allowedKinds(wishes)
   const ability = abilitiesOf(engine)
-  const most = Math.min(largest, ability.mostDevices)
-  if (most < 2 || (!kinds.has('tensor') && !kinds.has('pipeline') && !kinds.has('hybrid'))) return
+  const most = Math.min(mostDevices, ability.mostDevices)
+  if (most < 2 || (!kinds.has('tensor') && !kinds.has('pipeline') && !kinds.has('hybrid'))) return false
   const least = leastBytes(search)
   const all = groupsOf(devices, world.fabric, most)
     .filter((group) => group.every(({ backend }) => backend !== 'cpu'))
@@ -101,12 +107,22 @@ function groups(
       reason: all.length > 0 ? tooSmall(search, engine, devices) : 'devices that do not go together',
     })
   }
-  for (const unordered of likeliest(search, engine, large)) {
-    const group = chain(unordered, world.fabric)
-    if (kinds.has('tensor')) tensor(search, view, engine, group, found)
-    if (kinds.has('pipeline')) pipeline(search, view, engine, group, found)
-    if (kinds.has('hybrid') && ability.both) both(search, view, engine, group, found)
+  const likely = likeliest(search, engine, large).map((group) => chain(group, world.fabric))
+  for (const group of kinds.has('tensor') ? likely : []) tensor(search, view, engine, group, found)
+  for (const group of kinds.has('hybrid') && ability.both ? likely : []) {
+    both(search, view, engine, group, found)
   }
+  for (const candidate of found.candidates) reach(search, reached, candidate)
+  let passedOver = false
+  for (const group of kinds.has('pipeline') ? likely : []) {
+    const layout = pipeline(view, engine, group)
+    if (outdone(search, layout, reached, bestOnly)) passedOver = true
+    else {
+      const candidate = add(search, found, layout)
+      if (candidate) reach(search, reached, candidate)
+    }
+  }
+  return passedOver
 }
 
 /** The smallest groups, and those that would read the model in the shortest time, their fastest devices filled first. */
@@ -168,16 +184,9 @@ function noRoomEach(search: Search, engine: EngineName, group: readonly PlanDevi
   return `equal shares of ${gibibytes(each)} and buffers do not fit into ${gibibytes(least)}`
 }
 
-function pipeline(
-  search: Search,
-  view: NodeView,
-  engine: EngineName,
-  group: readonly PlanDevice[],
-  found: Found,
-) {
-  const { node } = view
+function pipeline({ node }: NodeView, engine: EngineName, group: readonly PlanDevice[]): Layout {
   const stages = group.map((device) => gpuStage(node, [device]))
-  add(search, found, { kind: 'pipeline', engine, node, stages, hostExperts: false, maySkip: false })
+  return { kind: 'pipeline', engine, node, stages, hostExperts: false, maySkip: false }
 }
 
 /** Tensors within near devices, and stages of such: 8 as 4 x 2. */
@@ -189,7 +198,6 @@ function both(
   found: Found,
 ) {
   const { node } = view
-  const ordered = chain(group, search.world.fabric)
   for (let size = 2; size <= group.length / 2; size++) {
     if (
       group.length % size !== 0 ||
@@ -197,7 +205,7 @@ function both(
     )
       continue
     const stages = Array.from({ length: group.length / size }, (_, at) =>
-      gpuStage(node, ordered.slice(at * size, (at + 1) * size)),
+      gpuStage(node, group.slice(at * size, (at + 1) * size)),
     )
     const near = stages.every((stage) => {
       const wire = stage.kind === 'gpu' ? slowestWire(search.world.fabric, stage.devices) : undefined

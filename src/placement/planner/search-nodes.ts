@@ -126,16 +126,21 @@ function mayJoin(search: Search, devices: readonly PlanDevice[]): boolean {
 /** Devices of the main node and of more and more others. */
 function onDevices(search: Search, main: Share, others: readonly Share[], found: Found): boolean {
   const least = leastBytes(search)
+  const { mostDevices } = abilitiesOf('llama.cpp')
   let holding = 0
   for (let count = 1; count <= others.length; count++) {
     if (holding >= enoughGroups && count < others.length) continue
     const layout = layoutOf(search, main, others.slice(0, count), false)
     const devices = devicesOf(layout)
-    if (!mayJoin(search, devices)) continue
-    if (usableBytes('llama.cpp', devices) >= least && add(search, found, layout)) holding++
-    else if (count === others.length && holding === 0) {
-      found.rejected.push({ what: describeLayout(layout), reason: tooSmall(search, 'llama.cpp', devices) })
+    // One more worker would find no place.
+    const full = devices.length >= mostDevices || count === others.length
+    if (mayJoin(search, devices)) {
+      if (usableBytes('llama.cpp', devices) >= least && add(search, found, layout)) holding++
+      else if (full && holding === 0) {
+        found.rejected.push({ what: describeLayout(layout), reason: tooSmall(search, 'llama.cpp', devices) })
+      }
     }
+    if (full) break
   }
   return holding > 0
 }

@@ -1,4 +1,5 @@
 import type { PlanDevice, PlanInstance } from '../contract.ts'
+import { nothingReached } from './bounds.ts'
 import type { Candidate, Search } from './candidate.ts'
 import { enginesOf, runsOn } from './engine-rules.ts'
 import { fitLayout, isRoomy } from './fit-layout.ts'
@@ -20,10 +21,11 @@ export function searchWorld(search: Search): Found {
   const searched: Searched = { alone: new Map() }
   const found: Found = { candidates: [], rejected: [] }
   const seen = new Set<string>()
+  const reached = nothingReached()
   for (const view of world.nodes) {
     if (seen.has(view.signature)) continue
     seen.add(view.signature)
-    const { candidates, rejected } = searchNode(search, view)
+    const { candidates, rejected } = searchNode(search, view, { reached })
     found.candidates.push(...candidates)
     found.rejected.push(...rejected)
   }

@@ -144,8 +144,19 @@ export function classOf(device: PlanDevice): string {
   return name
 }
 
+const kinds = new WeakMap<PlanDevice, string>()
+
 /** The same for devices that serve alike but for the memory that is free. */
 export function kindOf(device: PlanDevice): string {
+  let name = kinds.get(device)
+  if (name === undefined) {
+    name = kindText(device)
+    kinds.set(device, name)
+  }
+  return name
+}
+
+function kindText(device: PlanDevice): string {
   return [
     device.name,
     device.vendor,

@@ -15,8 +15,8 @@ const leastBits = [
 ]
 
 /** How far a plan reaches: each step is worth a coarser file. */
-type Reach = 'one device' | 'one node' | 'host memory for experts' | 'several nodes' | 'the CPU'
-const reaches: readonly Reach[] = [
+export type Reach = 'one device' | 'one node' | 'host memory for experts' | 'several nodes' | 'the CPU'
+export const reaches: readonly Reach[] = [
   'one device',
   'one node',
   'several nodes',
@@ -94,7 +94,8 @@ function devicesOf({ instances }: Plan): number {
   return instances[0]?.parts.filter(({ kind }) => kind === 'gpu').length ?? 0
 }
 
-function reachOf({ instances }: Plan): Reach {
+/** How far a plan's first instance reaches. */
+export function reachOf({ instances }: Plan): Reach {
   const parts = instances[0]?.parts ?? []
   if (parts.some(({ kind }) => kind === 'cpu')) return 'the CPU'
   if (parts.some(({ hostExperts }) => hostExperts.length > 0)) return 'host memory for experts'

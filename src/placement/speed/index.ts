@@ -11,4 +11,4 @@ export {
   type Wire,
 } from './links.ts'
 export { hostRatesOf, type Rates, ratesOf } from './rates.ts'
-export { speedOf } from './speed.ts'
+export { decodeTokensPerSOf, readBytesOf, speedOf } from './speed.ts'

@@ -1,4 +1,5 @@
 import type { Inventory, ModelCosts, PlanInstance, PlanModel, PlanSpeed, PlanWishes } from '../contract.ts'
+import { between, layerSumsOf } from './layer-sums.ts'
 import { prefillS } from './prefill.ts'
 import { directoryOf, type Machine, machineOf } from './stages.ts'
 import { decodeStep } from './steps.ts'
@@ -33,8 +34,8 @@ export function speedOf(
   const machines = instances.map((instance) => machineOf(instance, costs, inventory, embeddingLength))
   const lead = machines[0]
   if (!lead) throw new RangeError('a plan without instances has no speed')
-  const promptTokens = Math.max(1, Math.min(usualPromptTokens, Math.floor(lead.instance.contextLength / 2)))
-  const slowdown = (machine: Machine) => (ofSeveralVendors(machine) ? 1 + coordinationOverhead : 1)
+  const promptTokens = promptTokensOf(lead.instance)
+  const slowdown = (machine: Machine) => slowdownOf(machine, coordinationOverhead)
   const promptS = prefillS(lead, promptTokens, overlapCommunication) * slowdown(lead)
   const decodeTokensPerS = streamTokensPerS(lead, model, promptTokens) / slowdown(lead)
   const firstStep = decodeStep(lead, { tokens: 1, streams: 1, usedTokens: promptTokens })
@@ -50,6 +51,38 @@ export function speedOf(
     promptTokens,
     ...(watts !== undefined && { watts }),
   }
+}
+
+/** What `speedOf` says of one stream of one instance, without the rest: layouts are compared by it. */
+export function decodeTokensPerSOf(
+  instance: PlanInstance,
+  costs: ModelCosts,
+  inventory: Inventory,
+  model: PlanModel,
+  { coordinationOverhead = 0 }: SpeedWishes = {},
+): number {
+  const machine = machineOf(instance, costs, inventory, model.shape.embeddingLength)
+  return (
+    streamTokensPerS(machine, model, promptTokensOf(instance)) / slowdownOf(machine, coordinationOverhead)
+  )
+}
+
+/** Bytes that a token of one stream reads at the least, wherever they lie. */
+export function readBytesOf(costs: ModelCosts, contextLength: number): number {
+  const sums = layerSumsOf(costs)
+  const layers = costs.layers.length
+  const cacheBytes =
+    between(sums.kvReadBytes, 0, layers) * (promptTokensOf({ contextLength }) / contextLength)
+  const expertBytes = between(sums.expertReads(1), 0, layers)
+  return between(sums.denseBytes, 0, layers) + expertBytes + cacheBytes + costs.output.weightsBytes
+}
+
+function promptTokensOf({ contextLength }: Pick<PlanInstance, 'contextLength'>): number {
+  return Math.max(1, Math.min(usualPromptTokens, Math.floor(contextLength / 2)))
+}
+
+function slowdownOf(machine: Machine, coordinationOverhead: number): number {
+  return coordinationOverhead > 0 && ofSeveralVendors(machine) ? 1 + coordinationOverhead : 1
 }
 
 function ofSeveralVendors({ stages }: Machine): boolean {

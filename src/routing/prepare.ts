@@ -13,19 +13,20 @@ export interface Prepared {
   completion: CompletionRequest
 }
 
-/** Renders the prompt, makes it fit, and collects what the engine has to know. */
+/** Renders the prompt, of `mostTokens` where that is known, makes it fit, and collects what the engine has to know. */
 export async function prepare(
   request: InferenceRequest,
   model: ResolvedModel,
   options: ModelOptions,
   instance: EngineInstance,
   known?: RenderedPrompt,
+  mostTokens?: number,
 ): Promise<Prepared> {
   const past = request.kind === 'generate' ? request.context : undefined
   const history = past && past.length > 0 ? await instance.detokenize(past) : ''
   const rendered = known ?? renderRequest(request, model, history)
   if (instance.chatOnly) return prepareChat(request, model, options, instance, rendered)
-  const fitted = await fitPrompt(rendered, request, model, instance, options, history)
+  const fitted = await fitPrompt(rendered, request, model, instance, options, history, mostTokens)
   const completion: CompletionRequest = {
     prompt: fitted.prompt,
     sampling: samplingOf(options),

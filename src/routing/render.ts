@@ -110,7 +110,8 @@ export const imageTokens = 768
 /**
  * Makes the prompt fit the instance's context. A conversation loses its oldest turns, but never the system's nor
  * the last; a single prompt that is still too long loses its middle, so that about half the context is free.
- * Throws `context_exceeded` where the request forbids it.
+ * Throws `context_exceeded` where the request forbids it. `mostTokens` is what the text is at most: no token is shorter
+ * than a byte.
  */
 export async function fitPrompt(
   { text, images }: RenderedPrompt,
@@ -119,11 +120,11 @@ export async function fitPrompt(
   instance: EngineInstance,
   options: ModelOptions,
   history: string,
+  mostTokens = Buffer.byteLength(text),
 ): Promise<FittedPrompt> {
   const limit = instance.contextLength - 1
-  // No token is shorter than a byte, so most prompts are known to fit without counting. The tokenizer may add a
-  // BOS and a leading space.
-  if (Buffer.byteLength(text) + 2 + images.length * imageTokens <= limit) return { prompt: text, images }
+  // So most prompts are known to fit without counting. The tokenizer may add a BOS and a leading space.
+  if (mostTokens + 2 + images.length * imageTokens <= limit) return { prompt: text, images }
   const tokens = await instance.tokenize(text, { addSpecial: true })
   let whole = { text, images, tokens }
   if (tokens.length + images.length * imageTokens > limit && request.truncate !== false) {

@@ -109,9 +109,12 @@ function modelled(speeds: Speeds) {
       return instance as EngineInstance
     },
   }
-  const measure = (signal = new AbortController().signal, onStage?: (stage: BenchmarkStage) => void) =>
-    benchmarkDevice({ engine, spec, model, clock, signal, ...(onStage && { onStage }) })
-  return { measure, seen }
+  const measure = (
+    signal = new AbortController().signal,
+    onStage?: (stage: BenchmarkStage) => void,
+    quick = false,
+  ) => benchmarkDevice({ engine, spec, model, clock, signal, quick, ...(onStage && { onStage }) })
+  return { measure, seen, clock }
 }
 
 describe('a device of known speed', () => {
@@ -155,6 +158,20 @@ describe('a device of known speed', () => {
     expect(await longestOf(0.01)).toBe(2048)
     expect(await longestOf(1)).toBe(512)
     expect(await longestOf(50)).toBe(128)
+  })
+
+  it('is measured as the same where it is to be quick, in much less time', async () => {
+    const [usual, quick] = [modelled(speeds), modelled(speeds)]
+    const took = async ({ measure, clock }: typeof usual, hurry: boolean) => {
+      const startedMs = clock.monotonicMs()
+      const { prefillTokensPerSecond, decodeTokensPerSecond } = await measure(undefined, undefined, hurry)
+      expect(prefillTokensPerSecond).toBeCloseTo(2000, 6)
+      expect(decodeTokensPerSecond).toBeCloseTo(1000 / 11, 6)
+      return clock.monotonicMs() - startedMs
+    }
+    const [usualMs, quickMs] = [await took(usual, false), await took(quick, true)]
+    expect(quickMs).toBeLessThan(usualMs / 2)
+    expect(quickMs).toBeLessThan(2500)
   })
 
   it('is asked for as many answers as it has slots', async () => {

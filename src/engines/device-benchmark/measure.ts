@@ -32,17 +32,32 @@ export interface BenchmarkOptions {
   model: BenchmarkModel
   clock: Clock
   signal: AbortSignal
+  /** Shorter prompts and answers, and fewer rounds: a second or two, and coarser figures. */
+  quick?: boolean
   onStage?(stage: BenchmarkStage): void
 }
 
 /** Answers at once, as many as the routing commonly gives a device. */
 const parallelStreams = 8
-/** Rounds of each kind: three at least, for a median; more while they have not taken `roundsMs`. */
-const rounds = { least: 3, most: 5, ms: 1_500 }
-/** Prompts grow fourfold to the longest, as long as one of that length would not take more than this. */
-const prompts = { shortest: 128, longest: 2048, mostMs: 1_000 }
-/** An answer is as long as takes about `ms`. */
-const answers = { shortest: 16, longest: 512, ms: 400 }
+interface Effort {
+  /** Of each kind three at least, for a median; more while they have not taken `ms`. */
+  rounds: { least: number; most: number; ms: number }
+  /** They grow fourfold to the longest, as long as one of that length would not take more than `mostMs`. */
+  prompts: { shortest: number; longest: number; mostMs: number }
+  /** One is as long as takes about `ms`. */
+  answers: { shortest: number; longest: number; ms: number }
+}
+
+const usual: Effort = {
+  rounds: { least: 3, most: 5, ms: 1_500 },
+  prompts: { shortest: 128, longest: 2048, mostMs: 1_000 },
+  answers: { shortest: 16, longest: 512, ms: 400 },
+}
+const quickly: Effort = {
+  rounds: { least: 3, most: 3, ms: 0 },
+  prompts: { shortest: 128, longest: 512, mostMs: 250 },
+  answers: { shortest: 16, longest: 512, ms: 100 },
+}
 /** Enough for the engine to begin with; attention to it costs nothing. */
 const decodePromptTokens = 16
 
@@ -52,7 +67,8 @@ const decodePromptTokens = 16
  * signal's reason.
  */
 export async function benchmarkDevice(options: BenchmarkOptions): Promise<BenchmarkFigures> {
-  const { engine, spec, model, clock, signal, onStage = () => undefined } = options
+  const { engine, spec, model, clock, signal, quick = false, onStage = () => undefined } = options
+  const effort = quick ? quickly : usual
   const whole: InstanceSpec = {
     ...spec,
     modelName: 'the benchmark model',
@@ -68,11 +84,11 @@ export async function benchmarkDevice(options: BenchmarkOptions): Promise<Benchm
     const run = createRunner(instance, clock, signal)
     const streams = Math.min(parallelStreams, instance.slots)
     onStage('prefill')
-    const prefill = await measurePrefill(run, clock)
+    const prefill = await measurePrefill(run, effort, clock)
     onStage('decode')
-    const decode = await measureDecode(run, 1, clock)
+    const decode = await measureDecode(run, 1, effort, clock)
     onStage('parallel decode')
-    const parallel = await measureDecode(run, streams, clock)
+    const parallel = await measureDecode(run, streams, effort, clock)
     return {
       modelBytes: model.bytes,
       prefillTokensPerSecond: prefill.median,
@@ -143,7 +159,7 @@ function requestOf(prompt: number[], maxTokens: number): CompletionRequest {
   }
 }
 
-async function measurePrefill(run: Run, clock: Clock): Promise<Rate> {
+async function measurePrefill(run: Run, { prompts, rounds }: Effort, clock: Clock): Promise<Rate> {
   const read = async (tokens: number) => {
     const { done, firstTokenMs } = await run(tokens, 1)
     const { promptTokens, cachedTokens, promptMs } = done.usage
@@ -157,13 +173,22 @@ async function measurePrefill(run: Run, clock: Clock): Promise<Rate> {
     if (length >= prompts.longest || tookMs * 4 > prompts.mostMs) break
     length *= 4
   }
-  return inRounds(async () => {
-    const { tokens, tookMs } = await read(length)
-    return perSecond(tokens, tookMs)
-  }, clock)
+  return inRounds(
+    async () => {
+      const { tokens, tookMs } = await read(length)
+      return perSecond(tokens, tookMs)
+    },
+    rounds,
+    clock,
+  )
 }
 
-async function measureDecode(run: Run, streams: number, clock: Clock): Promise<Rate> {
+async function measureDecode(
+  run: Run,
+  streams: number,
+  { answers, rounds }: Effort,
+  clock: Clock,
+): Promise<Rate> {
   const write = async (tokens: number) => {
     const all = Array.from({ length: streams }, () => run(decodePromptTokens, tokens))
     return steadyRate((await Promise.all(all)).map(({ arrivals }) => arrivals))
@@ -171,7 +196,7 @@ async function measureDecode(run: Run, streams: number, clock: Clock): Promise<R
   const rate = await write(answers.shortest)
   const fitting = Math.round(((rate / streams) * answers.ms) / 1000)
   const tokens = Math.min(answers.longest, Math.max(answers.shortest, fitting))
-  return inRounds(() => write(tokens), clock)
+  return inRounds(() => write(tokens), rounds, clock)
 }
 
 /**
@@ -199,7 +224,11 @@ interface Rate {
   spread: number
 }
 
-async function inRounds(measure: () => Promise<number>, clock: Clock): Promise<Rate> {
+async function inRounds(
+  measure: () => Promise<number>,
+  rounds: Effort['rounds'],
+  clock: Clock,
+): Promise<Rate> {
   const startedMs = clock.monotonicMs()
   const rates: number[] = []
   while (

@@ -8,7 +8,7 @@ export type ExitReport = (
 ) => Promise<{ kind: LoggedFailure['kind']; reason: string; killed: boolean }>
 
 /** Call it when the process has just started: it counts what the system kills from then on. */
-export async function createExitReport(child: GuardedProcess, log: Log): Promise<ExitReport> {
+export async function createExitReport(child: GuardedProcess, log: Pick<Log, 'text'>): Promise<ExitReport> {
   const killedBefore = await countOomKills()
   return async (during) => {
     const { code, signal } = await child.exited

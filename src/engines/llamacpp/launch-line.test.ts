@@ -35,7 +35,7 @@ const oldServer: ServerFacts = {
 const newServer: ServerFacts = {
   ...oldServer,
   flags: new Set(
-    '--no-webui --offline --slots --metrics --log-verbosity --no-log-prefix --no-jinja --chat-template --cache-ram --context-shift --no-context-shift --load-mode --device --fit --mmproj --pooling'.split(
+    '--no-webui --offline --slots --metrics --log-verbosity --no-log-prefix --no-jinja --chat-template --cache-ram --no-cache-idle-slots --context-shift --no-context-shift --load-mode --device --fit --mmproj --pooling'.split(
       ' ',
     ),
   ),
@@ -63,8 +63,8 @@ describe('the launch line', () => {
     expect(line(oldServer)).toBe('--model /m.gguf --host /run/e.sock -c 12288 -np 3 -t 5')
     expect(line(newServer)).toBe(
       '--model /m.gguf --host /run/e.sock -c 12288 -np 3 -t 5 --no-webui --offline --slots --metrics ' +
-        '--log-verbosity 4 --no-log-prefix --no-jinja --chat-template chatml --cache-ram 64 --context-shift ' +
-        '--fit off --flash-attn auto',
+        '--log-verbosity 4 --no-log-prefix --no-jinja --chat-template chatml --cache-ram 64 ' +
+        '--no-cache-idle-slots --context-shift --fit off --flash-attn auto',
     )
   })
 

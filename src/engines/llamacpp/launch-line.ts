@@ -54,6 +54,8 @@ export function launchLine(
   optional('--no-jinja')
   optional('--chat-template', 'chatml')
   optional('--cache-ram', String(options.cacheRamMib))
+  // Else each request first copies what idle slots hold, a gigabyte perhaps; it is copied when a slot is taken over.
+  optional('--no-cache-idle-slots')
   optional(spec.contextShift ? '--context-shift' : '--no-context-shift')
   if (rpcEndpoints.length > 0)
     args.push(needed(server, ['--rpc'], 'workers of other machines'), rpcEndpoints.join(','))

@@ -13,7 +13,8 @@ import { createExitReport, type ExitReport } from './exit-report.ts'
 import { freePort } from './free-port.ts'
 import { createInstance, type RunningServer } from './instance.ts'
 import { type Endpoint, launchLine, slotSaveFlag } from './launch-line.ts'
-import { createLog, type Log, lacksPooling, parseMemory } from './log.ts'
+import { type Log, lacksPooling, parseMemory } from './log.ts'
+import { type LogFile, openLogFile } from './log-file.ts'
 import { placementDifferences } from './placement-check.ts'
 import type { ServerFacts } from './probe.ts'
 import { type RpcDeviceNames, rpcDeviceNames } from './rpc/device-names.ts'
@@ -103,7 +104,7 @@ async function launchWith(
 interface StartedServer {
   process: GuardedProcess
   client: ServerClient
-  log: Log
+  log: Omit<Log, 'append'>
   report: ExitReport
   remote: Remote | undefined
   /** Resolves when the process has ended and its files are deleted. */
@@ -167,17 +168,19 @@ async function start(
     ...(remote && { rpcEndpoints: remote.group.endpoints }),
     ...(remote?.names && { deviceNames: remote.names.arguments }),
   })
-  const log = createLog()
-  const child = spawnGuarded({
+  const log = openLogFile(join(folder, 'engine.log'))
+  const child = spawnLogged(log, {
     file: server.path,
     args,
     env,
     cores: spec.cores,
     removePaths: [folder],
-    onOutput: (chunk) => log.append(chunk),
   })
   const client = createClient(endpoint, apiKey, spec.slots + extraConnections)
-  const removed = child.exited.then(() => rm(folder, { recursive: true, force: true }))
+  const removed = child.exited.then(() => {
+    log.close()
+    return rm(folder, { recursive: true, force: true })
+  })
   const report = await createExitReport(child, log)
   // Without all of its workers it cannot go on, and would notice at the next token only.
   remote?.group.lost.then(() => child.signal('SIGKILL'))
@@ -193,6 +196,19 @@ async function start(
       await client.close()
       await removed
     },
+  }
+}
+
+/** Throws as `spawnGuarded` does, with nothing left open. */
+function spawnLogged(
+  log: LogFile,
+  options: Omit<Parameters<typeof spawnGuarded>[0], 'onOutput' | 'outputFd'>,
+): GuardedProcess {
+  try {
+    return spawnGuarded({ ...options, outputFd: log.fd })
+  } catch (error) {
+    log.close()
+    throw error
   }
 }
 
@@ -259,7 +275,7 @@ async function isHealthy(client: ServerClient): Promise<boolean> {
 }
 
 /** Milliseconds since the last log output or, on Linux, since the process last read or touched new memory. */
-function watchProgress(pid: number, log: Log): () => Promise<number> {
+function watchProgress(pid: number, log: Pick<Log, 'lastOutputMs'>): () => Promise<number> {
   let mark = ''
   let lastMs = performance.now()
   return async () => {

@@ -1,7 +1,7 @@
 import type { DeviceMemory, InstanceMemory } from '../contract.ts'
 
 /** Enough for a whole load; later only the end matters. */
-const longestLogBytes = 256 * 1024
+export const longestLogBytes = 256 * 1024
 
 /** The end of what the server printed. */
 export interface Log {

@@ -19,6 +19,9 @@ export interface GuardedProcess {
   terminate(graceMs: number): Promise<void>
 }
 
+/** Where what a program prints goes: to a listener, or straight into an open file. */
+type Output = { onOutput(chunk: Buffer): void; outputFd?: never } | { outputFd: number; onOutput?: never }
+
 /** Waits for Drover's word before it becomes the program, so that none ever runs without a guardian. */
 const launcher = 'read -r _ <&3 || exit 125; exec 3<&-; exec "$0" "$@"'
 
@@ -27,20 +30,22 @@ const launcher = 'read -r _ <&3 || exit 125; exec 3<&-; exec "$0" "$@"'
  * too, the group is ended and `removePaths` are deleted. Throws `engine_unavailable` when no process starts;
  * a program that cannot be executed exits with code 126 or 127.
  */
-export function spawnGuarded(options: {
-  file: string
-  args: readonly string[]
-  env?: NodeJS.ProcessEnv
-  /** Cores that it and all that it starts are held to; see `pinned`. */
-  cores?: readonly number[] | undefined
-  removePaths: readonly string[]
-  onOutput(chunk: Buffer): void
-}): GuardedProcess {
+export function spawnGuarded(
+  options: {
+    file: string
+    args: readonly string[]
+    env?: NodeJS.ProcessEnv
+    /** Cores that it and all that it starts are held to; see `pinned`. */
+    cores?: readonly number[] | undefined
+    removePaths: readonly string[]
+  } & Output,
+): GuardedProcess {
   const guardian = startGuardian(options.removePaths)
   const [file, ...args] = pinned([options.file, ...options.args], options.cores)
+  const output = options.outputFd ?? 'pipe'
   const child = spawn('/bin/sh', ['-c', launcher, file ?? '', ...args], {
     detached: true,
-    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    stdio: ['ignore', output, output, 'pipe'],
     ...(options.env && { env: options.env }),
   })
   const { pid } = child
@@ -60,8 +65,10 @@ export function spawnGuarded(options: {
     })
   })
   child.on('error', (error) => process.emitWarning(`${options.file}: ${error.message}`))
-  child.stdout?.on('data', options.onOutput)
-  child.stderr?.on('data', options.onOutput)
+  if (options.onOutput) {
+    child.stdout?.on('data', options.onOutput)
+    child.stderr?.on('data', options.onOutput)
+  }
   guardian.watch(pid)
   const goAhead = child.stdio[3]
   if (goAhead && 'end' in goAhead) {

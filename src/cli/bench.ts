@@ -5,6 +5,7 @@ import { createStopper } from './stopper.ts'
 interface BenchDevicesFlags {
   json?: boolean
   force?: boolean
+  quick?: boolean
   device?: string[]
   engine?: string
   modelSize?: string
@@ -17,6 +18,7 @@ export function benchCommand(): Command {
     .description('Speed of each device through the engine: prefill, decode, memory; kept for placing models')
     .option('-d, --device <id...>', 'only these: ids, names or numbers as `drover gpus` shows them')
     .option('--force', 'measure anew what is known')
+    .option('--quick', 'in a second or two each; the figures are coarser')
     .option('--json', 'Print as JSON')
     .addOption(
       new Option('--engine <name>', 'what runs the model').choices(['auto', 'llama.cpp', 'embedded']),
@@ -26,7 +28,8 @@ export function benchCommand(): Command {
   return bench
 }
 
-async function benchDevices({ json = false, force = false, ...flags }: BenchDevicesFlags): Promise<void> {
+async function benchDevices(asked: BenchDevicesFlags): Promise<void> {
+  const { json = false, force = false, quick = false, ...flags } = asked
   // First of all: a Ctrl-C is answered, and cleaned up after, from here on.
   const stopper = createStopper(process)
   const abort = new AbortController()
@@ -42,6 +45,7 @@ async function benchDevices({ json = false, force = false, ...flags }: BenchDevi
   const report = await measureDevices({
     config,
     force,
+    quick,
     names: flags.device,
     modelBytes: flags.modelSize === undefined ? undefined : modelBytesOf(flags.modelSize),
     signal: abort.signal,

@@ -83,6 +83,11 @@ async function benchmark(models: string[], flags: BenchmarkFlags): Promise<void>
     })
     progress.end()
     await tell(measured, flags)
+    if (measured.failure) {
+      throw abort.signal.aborted
+        ? measured.failure
+        : new Error(`not all was measured: ${measured.failure.message}`)
+    }
     if (measured.report.rows.some(({ errors }) => errors > 0)) process.exitCode = 1
   } finally {
     progress.end()

@@ -242,7 +242,7 @@ export const multiGpuSettings = {
     allowed: 'true or false',
     default: 'false',
     about:
-      "Whether engines on PyTorch (vLLM, SGLang, ExLlama) take memory in segments that grow, so that it does not break into pieces. llama.cpp's does not.",
+      "Whether a model that finds no room on any device has another one moved for it, where that one fits elsewhere, in place of unloading it; and whether engines on PyTorch (vLLM, SGLang, ExLlama) take memory in segments that grow, so that it does not break into pieces (llama.cpp's does not).",
     live: true,
   }),
   'multiGpu.memory.crossGpuSharing': setting(orAuto(flag), {

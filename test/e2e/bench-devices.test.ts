@@ -41,7 +41,7 @@ const envOf = async (engine: (typeof bothEngines)[number], more: Record<string, 
 
 async function bench(env: Record<string, string>, ...args: string[]) {
   const { code, stdout, stderr } = await runDrover(
-    ['bench', 'devices', '--json', '--model-size', '4MB', ...args],
+    ['bench', 'devices', '--quick', '--json', '--model-size', '4MB', ...args],
     env,
   )
   const report = JSON.parse(stdout) as BenchReport
@@ -96,7 +96,7 @@ describe.each(bothEngines)('drover bench devices on the %s engine', (engine) => 
   })
 
   it('leaves no process and no file after Ctrl-C', async () => {
-    const child = spawn(process.execPath, [program, 'bench', 'devices', '--model-size', '200MB'], {
+    const child = spawn(process.execPath, [program, 'bench', 'devices', '--model-size', '16MB'], {
       env: { ...withoutSettings(process.env), ...(await envOf(engine)) },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
@@ -120,12 +120,21 @@ describe.each(bothEngines)('drover bench devices on the %s engine', (engine) => 
 })
 
 describe('drover bench devices', () => {
-  it('prints a table for people, and writes a broken file of measurements anew, which it says', async () => {
-    const env = await envOf('embedded', { DROVER_DEVICES: 'cpu:0' })
+  it('prints a table for people, and says what of its file and of a busy server they should know', async () => {
+    const drover = await startDrover({ env: await engineEnv('embedded') })
+    const env = await envOf('embedded', { DROVER_DEVICES: 'cpu:0', OLLAMA_HOST: drover.url })
+    const ask = () => post(`${drover.url}/api/generate`, { model: 'drover', prompt: 'hello', stream: false })
+    await ask()
     await writeFile(keptPath(), '{"version": 1, "meas')
-    const { code, stdout, stderr } = await runDrover(['bench', 'devices', '--model-size', '4MB'], env)
-    expect(code).toBe(0)
+    const { code, stdout, stderr } = await runDrover(
+      ['bench', 'devices', '--quick', '--model-size', '4MB'],
+      env,
+    )
+    const after = await ask().finally(() => drover.stop())
+    expect([code, after.status]).toEqual([0, 200])
     expect(stderr).toMatch(/device-measurements\.json is not used/)
+    expect(stderr).toMatch(/the server at .* has models loaded \(drover:latest\)/)
+    expect(stdout).toContain(`the server at ${drover.url} had models loaded`)
     const [titles, row] = stdout.split('\n')
     expect(titles).toMatch(/^DEVICE +NAME +PREFILL +DECODE +DECODE x8 +BANDWIDTH +OF TABLE +LOAD +MEASURED/)
     expect(row).toMatch(
@@ -153,20 +162,6 @@ describe('drover bench devices', () => {
         ['cpu:0', 0],
         ['cpu:1', 1],
       ])
-    } finally {
-      await drover.stop()
-    }
-  })
-
-  it('tells of a server that has models loaded', async () => {
-    const drover = await startDrover({ env: await engineEnv('embedded') })
-    try {
-      await post(`${drover.url}/api/generate`, { model: 'drover', prompt: 'hello', stream: false })
-      const env = await envOf('embedded', { DROVER_DEVICES: 'cpu:0', OLLAMA_HOST: drover.url })
-      const { report, stderr } = await bench(env)
-      expect(stderr).toMatch(/the server at .* has models loaded \(drover:latest\)/)
-      expect(report.notes.join('\n')).toContain(`the server at ${drover.url} had models loaded`)
-      expect((await post(`${drover.url}/api/generate`, { model: 'drover', stream: false })).status).toBe(200)
     } finally {
       await drover.stop()
     }

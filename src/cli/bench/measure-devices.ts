@@ -42,6 +42,8 @@ export interface BenchOptions {
   config: Config
   /** Measure what is known too. */
   force: boolean
+  /** In a second or two each, coarser. */
+  quick: boolean
   /** The only devices to measure. */
   names: readonly string[] | undefined
   /** Of the synthetic model; by the device where it is not given. */
@@ -98,6 +100,7 @@ async function measureIn(runDir: string, options: BenchOptions): Promise<BenchRe
           model: await modelOf(bytes),
           clock: systemClock,
           signal,
+          quick: options.quick,
           onStage: (stage) => onProgress(`${label}: ${stage}`),
         })),
         measuredAt: new Date().toISOString(),

@@ -1,3 +1,6 @@
+import { access, constants } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { messageOf } from '../errors.ts'
 import { chooseModels } from './choose-models.ts'
 import type { BenchmarkReport, Figures } from './contract.ts'
 import { type BenchmarkFlags, loadsOf, variantsAsked } from './flags.ts'
@@ -11,15 +14,21 @@ export interface MeasuredBenchmark {
   /** Lines of the server itself. */
   own: readonly Figures[]
   compared: { name: string; rows: readonly Figures[] }[]
+  /** Why something is missing in it; absent where it is complete. */
+  failure?: Error
 }
 
-/** Runs what the flags ask for. Throws in readable words where something of it cannot be, before anything is measured. */
+/**
+ * Runs what the flags ask for. Throws in readable words where something of it cannot be, before anything is measured, and
+ * where nothing at all could be measured; what fails later is told beside what was measured.
+ */
 export async function runAsAsked(
   models: readonly string[],
   flags: BenchmarkFlags,
   signal: AbortSignal,
   onProgress: BenchmarkOptions['onProgress'],
 ): Promise<MeasuredBenchmark> {
+  for (const path of [flags.save, flags.svg]) if (path !== undefined) await mayWrite(path)
   const baseline = flags.baseline === undefined ? undefined : await readSaved(flags.baseline)
   const apiKey = flags.apiKey ?? process.env['OPENAI_API_KEY']
   const server = await connectTo(flags.url ?? (await ownUrl()), apiKey)
@@ -28,7 +37,13 @@ export async function runAsAsked(
   const there = modelsThere(flags, options.models)
   const watched = { ...options, signal, onProgress }
   const results = [await runBenchmark(server, watched)]
-  if (other) results.push(await runBenchmark(other, { ...watched, models: there }))
+  if (other && !results[0]?.stopped) {
+    results.push(await runBenchmark(other, { ...watched, models: there }))
+  }
+  const [failure, ...more] = results.flatMap(({ failures }) => failures)
+  if (failure && results.every(({ rows }) => rows.length === 0)) {
+    throw new Error([...new Set([failure, ...more].map(messageOf))].join('; '))
+  }
   const [own, theirs] = results
   const { seed, promptTokens, outputTokens, objective } = options
   return {
@@ -42,9 +57,12 @@ export async function runAsAsked(
     },
     own: own?.rows ?? [],
     compared: [
-      ...(other ? [{ name: other.url, rows: underOwnNames(theirs?.rows ?? [], flags, options.models) }] : []),
+      ...(other && theirs
+        ? [{ name: other.url, rows: underOwnNames(theirs.rows, flags, options.models) }]
+        : []),
       ...(baseline ? [{ name: flags.baseline ?? '', rows: baseline.rows }] : []),
     ],
+    ...(failure && { failure }),
   }
 }
 
@@ -66,6 +84,15 @@ async function optionsOf(
     loads: loadsOf(flags),
     ...{ requests, warmup, promptTokens, outputTokens, seed },
     objective: { ttftMs: sloTtft, itlMs: sloItl },
+  }
+}
+
+/** Throws where a file cannot be written there: to learn it when all is measured would be late. */
+async function mayWrite(path: string): Promise<void> {
+  try {
+    await access(dirname(path), constants.W_OK)
+  } catch (error) {
+    throw new Error(`${path} cannot be written: ${messageOf(error)}`)
   }
 }
 

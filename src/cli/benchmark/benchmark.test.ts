@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { XMLValidator } from 'fast-xml-parser'
 import { afterEach, describe, expect, it } from 'vitest'
+import { runAsAsked } from './as-asked.ts'
 import { chooseModels } from './choose-models.ts'
 import type { BenchmarkReport, Measured } from './contract.ts'
 import { drive } from './drive.ts'
@@ -147,16 +148,48 @@ describe('the variants of a run', () => {
       crossGpuSharing: [true, false],
     })
     expect(variants.map(({ name }) => name)).toEqual([
-      'tensor_parallel, over 0+1, tensors over 2, cross gpu sharing true',
-      'tensor_parallel, over 0+1, tensors over 2, cross gpu sharing false',
-      'pipeline, over 0+1, tensors over 2, cross gpu sharing true',
-      'pipeline, over 0+1, tensors over 2, cross gpu sharing false',
+      'tensor_parallel, over 0+1, tensors over 2, cross gpu sharing on',
+      'tensor_parallel, over 0+1, tensors over 2, cross gpu sharing off',
+      'pipeline, over 0+1, cross gpu sharing on',
+      'pipeline, over 0+1, cross gpu sharing off',
     ])
     expect(variants[1]).toMatchObject({
       strategy: 'tensor',
       multiGpu: { strategy: 'tensor_parallel', gpu_selection: ['0', '1'], tensor_size: 2 },
       settings: { memory: { cross_gpu_sharing: false } },
     })
+  })
+})
+
+describe('a run whose result could not be kept', () => {
+  it('is refused before anybody is asked', async () => {
+    const flags = {
+      ...{ strategy: [], gpus: [], rate: [], modelSizes: [], requests: 1, warmup: 1 },
+      ...{ promptTokens: 1, outputTokens: 1, seed: 1, sloTtft: 1, sloItl: 1 },
+    }
+    const { signal } = new AbortController()
+    const nobody = { ...flags, url: 'http://127.0.0.1:9' }
+    await expect(
+      runAsAsked(['m'], { ...nobody, save: '/nowhere/run.json' }, signal, () => undefined),
+    ).rejects.toThrow('/nowhere/run.json cannot be written')
+  })
+})
+
+describe('settings of the server', () => {
+  it('that cannot be given back are told, with what went wrong before', async () => {
+    const server = createServer((_, response) => {
+      response.end('{"multi_gpu":{"memory":{"pooling":true}},"from":{"memory.pooling":"the file"}}')
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const running = withSettings({ url }, { memory: { pooling: false } }, async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+      throw new Error('it has gone')
+    })
+    await expect(running).rejects.toThrow(
+      /^it has gone; http:\S+ could not be given multi_gpu\.memory\.pooling back, .*: connect ECONNREFUSED/,
+    )
   })
 })
 

@@ -16,6 +16,8 @@ export interface Measured {
   outputTokens: number
   /** Why there is no whole answer. */
   error?: string
+  /** Nobody listens there any more. */
+  unreachable?: boolean
 }
 
 /** What a device did while a load ran. */

@@ -1,7 +1,7 @@
 import { systemClock } from '../../core/index.ts'
 import { createRandom, exponentialOf } from '../../simulation/index.ts'
-import { messageOf } from '../errors.ts'
 import type { Load, Measured } from './contract.ts'
+import { callFailure, isUnreachable } from './lines.ts'
 import type { PromptMaker } from './prompts.ts'
 import type { Ask, Server } from './server.ts'
 
@@ -19,13 +19,15 @@ export interface DriveOptions {
 
 /**
  * Sends so many requests, and measures each. In a closed loop the next one goes out when one is answered; in an open
- * one they are due at times that chance set before, and one that is sent late has waited since it was due.
+ * one they are due at times that chance set before, and one that is sent late has waited since it was due. To a server
+ * that has gone none is sent any more: then fewer come back.
  */
 export async function drive(options: DriveOptions): Promise<Measured[]> {
   const { load, requests, seed, prompts, signal } = options
   const random = createRandom(seed)
   const measured: Measured[] = []
   let sent = 0
+  const goesOn = () => sent < requests && !signal.aborted && measured.at(-1)?.unreachable !== true
   const send = async (arrivedMs: number) => {
     const prompt = prompts.next(options.promptTokens)
     const ask = { ...options.ask, prompt, seed: seed + sent++ }
@@ -34,13 +36,13 @@ export async function drive(options: DriveOptions): Promise<Measured[]> {
   }
   if (load.kind === 'closed') {
     const stream = async () => {
-      while (sent < requests && !signal.aborted) await send(performance.now())
+      while (goesOn()) await send(performance.now())
     }
     await Promise.all(Array.from({ length: load.concurrency }, stream))
   } else {
     const running: Promise<void>[] = []
     let dueMs = performance.now()
-    while (sent < requests && !signal.aborted) {
+    while (goesOn()) {
       dueMs += exponentialOf(random, 1000 / load.perSecond)
       const waitMs = dueMs - performance.now()
       if (waitMs > 0) await systemClock.sleep(waitMs, signal)
@@ -78,7 +80,8 @@ export async function measure(
     }
   } catch (error) {
     one.endMs = performance.now()
-    one.error = messageOf(error)
+    one.error = callFailure(error)
+    if (isUnreachable(error)) one.unreachable = true
   }
   return one
 }

@@ -1,6 +1,8 @@
 import { request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 
+import { messageOf } from '../errors.ts'
+
 export interface Call {
   method?: 'GET' | 'POST' | 'PUT'
   body?: object
@@ -51,6 +53,23 @@ export async function* readLines(
   }
   if (refused) throw new Error(`${response.statusCode}: ${errorIn(rest)}`)
   if (rest.trim() !== '') yield { text: rest, atMs: performance.now() }
+}
+
+/** Nobody listens, or no way leads there. */
+const unreachableCodes = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'ENOENT'])
+
+/** Whether a call has not even come to a server, as against one that was refused or broken off. */
+export function isUnreachable(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && unreachableCodes.has(String(error.code))
+}
+
+/** What went wrong with a call: Node has no words for a broken connection, and none at all for a name with two addresses. */
+export function callFailure(error: unknown): string {
+  if (error instanceof Error && 'code' in error) {
+    if (error.code === 'ECONNRESET') return 'the connection broke off'
+    if (error.message === '') return String(error.code)
+  }
+  return messageOf(error)
 }
 
 /** A whole JSON answer. */

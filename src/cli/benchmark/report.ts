@@ -35,8 +35,12 @@ export function benchmarkText(report: BenchmarkReport): string {
   return [`${head}\n`, ...tables, layoutsText(report.layouts), notes].filter((part) => part !== '').join('\n')
 }
 
-export function titleOf({ server, model, variant }: Pick<Figures, 'server' | 'model' | 'variant'>): string {
-  return `${model}${variant === '' ? '' : `, ${variant}`} at ${server}`
+export function titleOf({ server, ...row }: Pick<Figures, 'server' | 'model' | 'variant'>): string {
+  return `${nameOnServer(row)} at ${server}`
+}
+
+function nameOnServer({ model, variant }: Pick<Figures, 'model' | 'variant'>): string {
+  return variant === '' ? model : `${model}, ${variant}`
 }
 
 export function loadText(load: Load): string {
@@ -129,6 +133,9 @@ function changeText(now: number, before: number): string {
 
 /** Times to first token and between tokens: a panel for each load, a line for each model, variant and server. */
 export function benchmarkPlot({ rows, at }: BenchmarkReport): string {
+  const servers = [...new Set(rows.map(({ server }) => server))]
+  // Of one server all lines are: its name stands above them.
+  const nameOf = (row: Figures) => (servers.length > 1 ? titleOf(row) : nameOnServer(row))
   const lines = rows.flatMap((row) =>
     (
       [
@@ -141,14 +148,17 @@ export function benchmarkPlot({ rows, at }: BenchmarkReport): string {
         : [
             {
               panel: `${what}, ${loadText(row.load)}`,
-              name: titleOf(row),
+              name: nameOf(row),
               quantilesMs,
-              told: `${titleOf(row)}: mean ${time(spread.mean)}, p99 ${time(spread.p99)}`,
+              told: `${nameOf(row)}: mean ${time(spread.mean)}, p99 ${time(spread.p99)}`,
             },
           ],
     ),
   )
-  const about = ['share of the values within a time: to first token (TTFT), between tokens (ITL)', at]
+  const about = [
+    'share of the values within a time: to first token (TTFT), between tokens (ITL)',
+    servers.length === 1 ? `${servers[0]}, ${at}` : at,
+  ]
   return drawQuantiles(lines, { title: 'Latency', about })
 }
 

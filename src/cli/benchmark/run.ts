@@ -1,8 +1,9 @@
 import type { BenchmarkReport, Figures, Layout, Load } from './contract.ts'
 import { drive, measure } from './drive.ts'
 import { figuresOf } from './figures.ts'
-import { callJson } from './lines.ts'
+import { callFailure, callJson } from './lines.ts'
 import { createPrompts, type PromptMaker } from './prompts.ts'
+import { titleOf } from './report.ts'
 import { type Server, watchDevices } from './server.ts'
 import { type Variant, withSettings } from './variants.ts'
 
@@ -23,17 +24,46 @@ export interface BenchmarkOptions {
   onProgress(message: string, count?: { done: number; all: number }): void
 }
 
-export type BenchmarkResult = Pick<BenchmarkReport, 'rows' | 'layouts' | 'notes'>
+export interface BenchmarkResult extends Pick<BenchmarkReport, 'rows' | 'layouts' | 'notes'> {
+  /** Why something was not measured, or not to its end; each stands in the notes too. */
+  failures: Error[]
+  /** Nothing more is to be measured: the server has gone, or the signal said so. */
+  stopped: boolean
+}
 
-/** Measures every model in every variant under every load. Throws the signal's reason; settings are as before then. */
+/**
+ * Measures every model in every variant under every load. What fails is told in the result, and the others go on, as long
+ * as the server answers; what was measured before stays. Settings are as before in the end.
+ */
 export async function runBenchmark(server: Server, options: BenchmarkOptions): Promise<BenchmarkResult> {
-  const result: BenchmarkResult = { rows: [], layouts: [], notes: [] }
+  const result: BenchmarkResult = { rows: [], layouts: [], notes: [], failures: [], stopped: false }
   for (const model of options.models) {
     for (const variant of server.kind === 'drover' ? options.variants : [{ name: '' }]) {
-      await withSettings(server, variant.settings, () => runVariant(server, model, variant, options, result))
+      try {
+        await withSettings(server, variant.settings, () =>
+          runVariant(server, model, variant, options, result),
+        )
+      } catch (error) {
+        const failure = new Error(callFailure(error), { cause: error })
+        result.failures.push(failure)
+        result.notes.push(
+          `! ${titleOf({ server: server.url, model, variant: variant.name })}: ${failure.message}`,
+        )
+        result.stopped = options.signal.aborted || !(await answers(server))
+        if (result.stopped) return result
+      }
     }
   }
   return result
+}
+
+const gone = ({ url }: Server, words = '') => new Error(`${url} no longer answers: ${words}`)
+
+function answers(server: Server): Promise<boolean> {
+  return server.models().then(
+    () => true,
+    () => false,
+  )
 }
 
 async function runVariant(
@@ -49,16 +79,20 @@ async function runVariant(
   if (loadsAnew) await server.unload(model)
   // The same prompts in every variant and on every server.
   const prompts = createPrompts(options.seed)
+  let layout: Layout | undefined
   try {
     options.onProgress(`${about}: loading`)
     await calibrate(server, model, variant, prompts, options)
     for (const load of options.loads) {
-      rows.push(await runLoad(server, { model, variant, load, prompts, about }, options))
+      const row = await runLoad(server, { model, variant, load, prompts, about }, options)
+      rows.push(row)
+      if (row.errors > 0 && !(await answers(server))) throw gone(server, Object.keys(row.errorKinds).at(-1))
+      // After each load: the server may not live to tell it in the end.
+      layout = await layoutOf(server, model, variant.name)
     }
-    const layout = await layoutOf(server, model, variant.name)
+  } finally {
     if (layout) layouts.push(layout)
     notes.push(...mismatches(layout, variant))
-  } finally {
     if (loadsAnew) await server.unload(model)
   }
 }
@@ -81,11 +115,13 @@ async function runLoad(
   const shared = { server, load, promptTokens, ask, prompts, seed, signal }
   const what = load.kind === 'closed' ? `${load.concurrency} at once` : `${load.perSecond} a second`
   // The load itself warms up: it has instances started and slots filled as it will find them.
-  await drive({
+  const warming = await drive({
     ...shared,
     requests: warmup,
     onAnswer: (done) => onProgress(`${about}, ${what}: warm-up`, { done, all: warmup }),
   })
+  const lost = warming.find(({ unreachable }) => unreachable)
+  if (lost) throw gone(server, lost.error)
   const watch = watchDevices(server)
   const measured = await drive({
     ...shared,

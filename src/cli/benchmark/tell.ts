@@ -9,8 +9,8 @@ export async function tell(
   { save, svg, json }: BenchmarkFlags,
 ): Promise<void> {
   const written = `${JSON.stringify(report, undefined, 2)}\n`
-  if (save !== undefined) await writeFile(save, written)
-  if (svg !== undefined) await writeFile(svg, benchmarkPlot(report))
   const comparisons = compared.map(({ name, rows }) => `\n${comparisonText(own, rows, name)}`)
   process.stdout.write(json ? written : [benchmarkText(report), ...comparisons].join(''))
+  if (save !== undefined) await writeFile(save, written)
+  if (svg !== undefined) await writeFile(svg, benchmarkPlot(report))
 }

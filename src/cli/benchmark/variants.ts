@@ -1,4 +1,4 @@
-import { callJson } from './lines.ts'
+import { callFailure, callJson } from './lines.ts'
 import type { Server } from './server.ts'
 
 /** One way of running a model. */
@@ -26,21 +26,15 @@ export interface VariantFlags {
 
 /** Every combination of what the flags name; one that asks for nothing where they name nothing. */
 export function variantsOf(flags: VariantFlags): Variant[] {
-  const { gpus, tensorSize, pipelineSize, profile } = flags
-  const common = {
-    ...(gpus.length > 0 && { gpu_selection: gpus }),
-    ...(tensorSize !== undefined && { tensor_size: tensorSize }),
-    ...(pipelineSize !== undefined && { pipeline_size: pipelineSize }),
-    ...(profile !== undefined && { performance_profile: profile }),
-  }
   // What several devices bring shows beside what one does.
   const strategies =
     flags.strategy.length > 0 ? flags.strategy : flags.multiGpu ? ['single', undefined] : [undefined]
   const layouts = strategies.map((strategy): Variant => {
-    const asked = { ...(strategy !== undefined && { strategy }), ...common }
+    const own = { ...flags, ...sizesOf(strategy, flags) }
+    const asked = { ...(strategy !== undefined && { strategy }), ...wishOf(own) }
     const asksNothing = Object.keys(asked).length === 0 && !flags.multiGpu
     return {
-      name: [strategy ?? (flags.multiGpu ? 'as Drover chooses' : ''), ...partsOf(flags)]
+      name: [strategy ?? (flags.multiGpu ? 'as Drover chooses' : ''), ...partsOf(own)]
         .filter(Boolean)
         .join(', '),
       ...(!asksNothing && { multiGpu: asked }),
@@ -50,7 +44,34 @@ export function variantsOf(flags: VariantFlags): Variant[] {
   return layouts.flatMap((layout) => settingsOf(flags).map((settings) => combined(layout, settings)))
 }
 
-function partsOf({ gpus, tensorSize, pipelineSize, profile }: VariantFlags): string[] {
+type Sizes = Pick<VariantFlags, 'tensorSize' | 'pipelineSize'>
+
+/** The sizes that say something of a strategy: a model on one device has no stages, whatever the others have. */
+function sizesOf(
+  strategy: string | undefined,
+  { tensorSize, pipelineSize }: Sizes,
+): Record<keyof Sizes, number | undefined> {
+  const name = strategy === undefined ? undefined : shortName(strategy)
+  const alone = name === 'single' || name === 'data'
+  return {
+    tensorSize: alone || name === 'pipeline' ? undefined : tensorSize,
+    pipelineSize: alone || name === 'tensor' ? undefined : pipelineSize,
+  }
+}
+
+type Asked = Pick<VariantFlags, 'gpus' | 'profile'> & Record<keyof Sizes, number | undefined>
+
+/** `multi_gpu` of a request, but for the strategy. */
+function wishOf({ gpus, tensorSize, pipelineSize, profile }: Asked): Record<string, unknown> {
+  return {
+    ...(gpus.length > 0 && { gpu_selection: gpus }),
+    ...(tensorSize !== undefined && { tensor_size: tensorSize }),
+    ...(pipelineSize !== undefined && { pipeline_size: pipelineSize }),
+    ...(profile !== undefined && { performance_profile: profile }),
+  }
+}
+
+function partsOf({ gpus, tensorSize, pipelineSize, profile }: Asked): string[] {
   return [
     ...(gpus.length > 0 ? [`over ${gpus.join('+')}`] : []),
     ...(tensorSize === undefined ? [] : [`tensors over ${tensorSize}`]),
@@ -78,7 +99,8 @@ function settingsOf({
 }
 
 function combined(layout: Variant, memory: Readonly<Record<string, unknown>>): Variant {
-  const words = Object.entries(memory).map(([name, value]) => `${name.replaceAll('_', ' ')} ${value}`)
+  const wordOf = (value: unknown) => (typeof value === 'boolean' ? (value ? 'on' : 'off') : String(value))
+  const words = Object.entries(memory).map(([name, value]) => `${name.replaceAll('_', ' ')} ${wordOf(value)}`)
   if (words.length === 0) return layout
   return { ...layout, name: [layout.name, ...words].filter(Boolean).join(', '), settings: { memory } }
 }
@@ -106,9 +128,20 @@ export async function withSettings(
     ]),
   )
   await callJson(path, { method: 'PUT', body: { multi_gpu: settings } })
-  try {
-    await action()
-  } finally {
-    await callJson(path, { method: 'PUT', body: { multi_gpu: { memory } } })
+  const failures: unknown[] = []
+  const attempt = async (what: () => Promise<unknown>, words = '') => {
+    try {
+      await what()
+    } catch (error) {
+      failures.push(words === '' ? error : new Error(`${words}: ${callFailure(error)}`))
+    }
   }
+  await attempt(action)
+  const names = Object.keys(memory).map((name) => `multi_gpu.memory.${name}`)
+  await attempt(
+    () => callJson(path, { method: 'PUT', body: { multi_gpu: { memory } } }),
+    `${url} could not be given ${names.join(' and ')} back, see \`drover config get\` there`,
+  )
+  if (failures.length > 1) throw new Error(failures.map(callFailure).join('; '))
+  if (failures.length > 0) throw failures[0]
 }

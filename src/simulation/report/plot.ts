@@ -1,3 +1,4 @@
+import { textWidth } from '../../core/index.ts'
 import type { Experiment } from '../experiment.ts'
 import { element, label } from './markup.ts'
 import { simulatedTitle, time } from './table.ts'
@@ -21,8 +22,11 @@ const colours = [
 ]
 const margin = 24
 const box = { width: 360, height: 240, left: 48, gap: 40 }
-const top = 92
-const legendRow = 20
+/** Of the first line under the title, and from one to the next. */
+const aboutTop = 51
+const aboutRow = 16
+/** A name stands behind its colour; a character of small text takes no more than `letter`. */
+const legend = { row: 20, swatch: 24, letter: 6.4, gap: 16, narrowest: 190 }
 
 /** One line of a plot. */
 export interface QuantileLine {
@@ -60,20 +64,24 @@ export function drawQuantiles(
   const axis = axisOf(lines)
   const step = box.left + box.width + box.gap
   const width = 2 * margin + Math.max(panels.length * step, 480)
-  const perRow = Math.max(1, Math.floor((width - 2 * margin) / 190))
+  // The panels' names stand above them, apart from what is told of all.
+  const top = aboutTop + about.length * aboutRow + 32
+  const longest = Math.max(0, ...names.map((name) => textWidth(name)))
+  const column = Math.max(legend.narrowest, legend.swatch + legend.letter * longest + legend.gap)
+  const perRow = Math.max(1, Math.floor((width - 2 * margin) / column))
   const legendTop = top + box.height + 60
-  const height = legendTop + Math.ceil(names.length / perRow) * legendRow + margin
+  const height = legendTop + Math.ceil(names.length / perRow) * legend.row + margin
   const drawn = panels.map((panel, index) => {
     const at = margin + box.left + index * step
     const own = lines.filter((line) => line.panel === panel)
-    const curves = own.map((line) => curveOf(line, axis, at, colourOf(line.name)))
-    return [drawAxes(axis, at), label(at, top - 10, 'name ink', panel), ...curves].join('')
+    const curves = own.map((line) => curveOf(line, axis, { left: at, top }, colourOf(line.name)))
+    return [drawAxes(axis, { left: at, top }), label(at, top - 10, 'name ink', panel), ...curves].join('')
   })
-  const legend = names.map((name, index) => {
-    const x = margin + (index % perRow) * 190
-    const y = legendTop + Math.floor(index / perRow) * legendRow
+  const named = names.map((name, index) => {
+    const x = margin + (index % perRow) * column
+    const y = legendTop + Math.floor(index / perRow) * legend.row
     const swatch = { x, y: y - 9, width: 18, height: 4, rx: 2, fill: colourOf(name) }
-    return element('rect', swatch) + label(x + 24, y - 4, 'small ink', name)
+    return element('rect', swatch) + label(x + legend.swatch, y - 4, 'small ink', name)
   })
   return `${element(
     'svg',
@@ -89,9 +97,9 @@ export function drawQuantiles(
     element('style', {}, styleSheet),
     element('rect', { width: '100%', height: '100%', class: 'ground' }),
     label(margin, 32, 'title ink', title),
-    ...about.map((line, index) => label(margin, 51 + 16 * index, 'small dim', line)),
+    ...about.map((line, index) => label(margin, aboutTop + aboutRow * index, 'small dim', line)),
     ...drawn,
-    ...legend,
+    ...named,
   )}\n`
 }
 
@@ -113,7 +121,12 @@ function xOf(ms: number, { leastMs, mostMs }: Axis, left: number): number {
   return left + share * box.width
 }
 
-function drawAxes(axis: Axis, left: number): string {
+interface Corner {
+  left: number
+  top: number
+}
+
+function drawAxes(axis: Axis, { left, top }: Corner): string {
   const bottom = top + box.height
   const parts: string[] = []
   for (let ms = axis.leastMs; ms <= axis.mostMs * 1.001; ms *= 10) {
@@ -130,10 +143,16 @@ function drawAxes(axis: Axis, left: number): string {
 }
 
 function tick(ms: number): string {
-  return time(ms).replace(/\.0+(?= )/, '')
+  const [value = '', unit = ''] = time(ms).split(' ')
+  return `${Number(value)} ${unit}`
 }
 
-function curveOf({ quantilesMs, told }: QuantileLine, axis: Axis, left: number, colour: string): string {
+function curveOf(
+  { quantilesMs, told }: QuantileLine,
+  axis: Axis,
+  { left, top }: Corner,
+  colour: string,
+): string {
   const last = quantilesMs.length - 1
   const points = quantilesMs.map((ms, index) => {
     const y = top + box.height - (index / last) * box.height

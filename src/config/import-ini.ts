@@ -63,7 +63,7 @@ const policies: Readonly<Record<string, string>> = {
 }
 
 const policy: Rule = (value) => {
-  const name = policies[value.toLowerCase().replace(/[\s-]+/g, '_')]
+  const name = own(policies, value.toLowerCase().replace(/[\s-]+/g, '_'))
   return name === undefined ? undefined : [['policy', name]]
 }
 
@@ -78,7 +78,7 @@ const logLevels: Readonly<Record<string, string>> = {
   critical: 'error',
 }
 const logLevel: Rule = (value) => {
-  const level = logLevels[value.toLowerCase()]
+  const level = own(logLevels, value.toLowerCase())
   return level === undefined ? undefined : [['logLevel', level]]
 }
 
@@ -212,7 +212,12 @@ function isUrl({ key, value }: Line): boolean {
 /** By section and key, else by the key alone. `[health check]` and `[health]` are one section. */
 function ruleOf({ section, key }: Line): Rule | undefined {
   const short = section.replace(/_?(check|settings?)$/, '')
-  return rules[`${section}.${key}`] ?? rules[`${short}.${key}`] ?? rules[key]
+  return own(rules, `${section}.${key}`) ?? own(rules, `${short}.${key}`) ?? own(rules, key)
+}
+
+/** What a file calls `constructor` is no property of every object. */
+function own<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined
 }
 
 function leftOver({ line, section, key, value }: Line, why: string): ImportedIni['left'][number] {
@@ -221,7 +226,7 @@ function leftOver({ line, section, key, value }: Line, why: string): ImportedIni
 
 function whyLeft(key: string, known: boolean): string {
   if (known) return 'this value has no counterpart'
-  return reasons[key] ?? 'Drover has no such setting'
+  return own(reasons, key) ?? 'Drover has no such setting'
 }
 
 function linesOf(text: string): { lines: Line[]; left: ImportedIni['left'] } {

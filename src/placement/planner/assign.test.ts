@@ -11,6 +11,7 @@ const stage = fc.record({
   bytes: fc.array(fc.integer({ min: 1, max: 9 }), { minLength: items, maxLength: items }),
   seconds: fc.array(fc.integer({ min: 1, max: 20 }), { minLength: items, maxLength: items }),
   entryS: fc.integer({ min: 0, max: 5 }),
+  waitS: fc.integer({ min: 0, max: 5 }),
 })
 
 function roomOf({
@@ -19,6 +20,7 @@ function roomOf({
   bytes,
   seconds,
   entryS,
+  waitS,
 }: typeof stage extends fc.Arbitrary<infer T> ? T : never): StageRoom {
   return {
     roomBytes: room * mib,
@@ -26,6 +28,7 @@ function roomOf({
     bytes: running(bytes.map((each) => each * mib)),
     seconds: running(seconds),
     entryS,
+    waitS,
   }
 }
 
@@ -47,11 +50,11 @@ function allCuts(stages: number, first = 0): number[][] {
 
 function timeOf(stages: readonly StageRoom[], ends: readonly number[]): number {
   let first = 0
-  return stages.reduce((sum, { seconds, entryS }, at) => {
+  return stages.reduce((sum, { seconds, entryS, waitS }, at) => {
     const [from, end] = [first, ends[at] ?? first]
     first = end
     if (from === end) return sum
-    return sum + (seconds[end] ?? 0) - (seconds[from] ?? 0) + (from > 0 ? entryS : 0)
+    return sum + (seconds[end] ?? 0) - (seconds[from] ?? 0) + waitS + (from > 0 ? entryS : 0)
   }, 0)
 }
 
@@ -87,7 +90,9 @@ describe('the fastest division', () => {
 describe('the even division', () => {
   it('fits, and gives equal stages equal parts', () => {
     const layer = { bytes: new Array<number>(items).fill(1), seconds: new Array<number>(items).fill(1) }
-    const equal = new Array(3).fill(roomOf({ room: 10, head: 0, entryS: 0, ...layer })) as StageRoom[]
+    const equal = new Array(3).fill(
+      roomOf({ room: 10, head: 0, entryS: 0, waitS: 0, ...layer }),
+    ) as StageRoom[]
     expect(
       divideEvenly(
         equal,
@@ -99,8 +104,22 @@ describe('the even division', () => {
 
   it('gives a stage of half the speed half as much, as far as memory allows', () => {
     const bytes = new Array<number>(items).fill(1)
-    const fast = roomOf({ room: 10, head: 0, entryS: 0, bytes, seconds: new Array<number>(items).fill(2) })
-    const slow = roomOf({ room: 10, head: 0, entryS: 0, bytes, seconds: new Array<number>(items).fill(5) })
+    const fast = roomOf({
+      room: 10,
+      head: 0,
+      entryS: 0,
+      waitS: 0,
+      bytes,
+      seconds: new Array<number>(items).fill(2),
+    })
+    const slow = roomOf({
+      room: 10,
+      head: 0,
+      entryS: 0,
+      waitS: 0,
+      bytes,
+      seconds: new Array<number>(items).fill(5),
+    })
     expect(divideEvenly([fast, slow], items, [fast.seconds, slow.seconds])).toEqual([5, 7])
     const small = { ...fast, roomBytes: 3 * mib }
     expect(divideEvenly([small, slow], items, [small.seconds, slow.seconds])).toEqual([3, 7])

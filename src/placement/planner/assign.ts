@@ -14,6 +14,8 @@ export interface StageRoom {
   seconds: Float64Array
   /** To hand a step over to this stage. */
   entryS: number
+  /** What a step waits for this stage besides, wherever it begins. */
+  waitS: number
 }
 
 /** Where each stage's items end; the last is the number of items. */
@@ -33,7 +35,7 @@ function sumOf(sums: Float64Array, first: number, end: number): number {
 
 /**
  * The division with the shortest single step: `best[j][i]`, the least seconds of the first `i` items on the first `j`
- * stages, is the least over `k` of `best[j-1][k] + seconds(j, k..i) + entry`, as far as `k..i` fits the stage. What fits
+ * stages, is the least over `k` of `best[j-1][k] + seconds(j, k..i) + wait + entry`, as far as `k..i` fits the stage. What fits
  * begins no earlier as `i` grows, so the least is kept in a sliding window: stages times items steps in all. Undefined
  * where nothing fits.
  */
@@ -79,8 +81,8 @@ function divideStep(
   maySkip: boolean,
 ): void {
   after.fill(Number.POSITIVE_INFINITY)
-  const { bytes, seconds } = stage
-  const valueAt = (k: number) => (before[k] ?? 0) - (seconds[k] ?? 0) + (k === 0 ? 0 : stage.entryS)
+  const { bytes, seconds, waitS, entryS } = stage
+  const valueAt = (k: number) => (before[k] ?? 0) - (seconds[k] ?? 0) + waitS + (k === 0 ? 0 : entryS)
   let head = 0
   let tail = 0
   for (let end = 0; end <= items; end++) {

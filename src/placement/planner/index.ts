@@ -1,6 +1,6 @@
 export { planModel } from './plan.ts'
 export type { PlanRequest } from './request.ts'
 export type { CostsOf } from './runs.ts'
-export { planAll } from './together.ts'
+export { type PlansTogether, planAll } from './together.ts'
 export type { Turns } from './turns.ts'
 export { planVariants } from './variants.ts'

@@ -210,6 +210,20 @@ const beyondPower = {
   } satisfies Inventory,
 }
 
+/** Three layers of experts in F16, on a card and one or two faster ones of another machine. */
+const besideWorker = {
+  model: firstLayers(famousModel('qwen3:30b-a3b', 'F16'), 3),
+  inventory: {
+    nodes: [nodeOf('n0', 1, false), nodeOf('n1', 1, true)],
+    devices: [
+      deviceOf({ gib: 4, gbPerS: 300, tflops: 5, backend: 'cuda', numaNode: 0 }, 'n0', 0),
+      deviceOf({ gib: 2, gbPerS: 900, tflops: 5, backend: 'cuda', numaNode: 1 }, 'n1', 0),
+      deviceOf({ gib: 2, gbPerS: 900, tflops: 5, backend: 'cuda', numaNode: 0 }, 'n1', 1),
+    ],
+    links: [],
+  } satisfies Inventory,
+}
+
 describe('whatever the machines and wishes', () => {
   it('every layer is on one stage, in order, and no device or node holds more than it may', () => {
     fc.assert(
@@ -289,7 +303,11 @@ describe('whatever the machines and wishes', () => {
         if (before)
           expect(after?.speed.decodeTokensPerS).toBeGreaterThan(before.speed.decodeTokensPerS * worth)
       }),
-      { numRuns: 120 },
+      {
+        numRuns: 120,
+        // Once a worker's second card was taken as if it were no worker's.
+        examples: [[besideWorker.model, besideWorker.inventory, 1, false]],
+      },
     )
   })
 

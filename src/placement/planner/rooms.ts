@@ -60,8 +60,9 @@ export function roomsOf(load: Load): StageRoom[] {
   let before: LayoutStage | undefined
   return layout.stages.map((stage) => {
     const entryS = before ? entryOf(fabric, before, stage, handedBytes) : 0
+    const waitS = waitOf(fabric, layout, stage)
     before = stage
-    if (stage.kind === 'cpu') return { ...hostRoom(load, sums, stage.node), entryS }
+    if (stage.kind === 'cpu') return { ...hostRoom(load, sums, stage.node), entryS, waitS }
     // The projector lies with the first layers, the draft model with the head.
     const extraBytes =
       (stage === gpus[0] ? costs.projectorBytes : 0) +
@@ -72,7 +73,7 @@ export function roomsOf(load: Load): StageRoom[] {
     const roomBytes =
       layout.stages.length === 1 ? roomWithHeadBytes : deviceRoom(load, held, stage, false, place)
     const bytes = bytesOf(stage.devices.length, stage === layout.stages[0])
-    return { roomBytes, roomWithHeadBytes, bytes, seconds: secondsOf(stage), entryS }
+    return { roomBytes, roomWithHeadBytes, bytes, seconds: secondsOf(stage), entryS, waitS }
   })
 }
 
@@ -199,7 +200,7 @@ export function hostBytes(load: Load): number {
   return own + between(layerSumsOf(costs).expertBytes, 0, hostExperts)
 }
 
-function hostRoom(load: Load, sums: LayerSums, node: PlanNode): Omit<StageRoom, 'entryS'> {
+function hostRoom(load: Load, sums: LayerSums, node: PlanNode): Omit<StageRoom, 'entryS' | 'waitS'> {
   const { layout, costs } = load
   const shared = devicesOf(layout).filter((device) => device.unifiedMemory && device.node === node.id)
   const taken = shared.reduce((sum, device) => sum + device.usableBytes, 0)
@@ -276,14 +277,16 @@ function known(costs: ModelCosts, key: string, work: () => Float64Array): Float6
 }
 
 function entryOf(fabric: Fabric, from: LayoutStage, to: LayoutStage, bytes: number): number {
-  if (from.node.id !== to.node.id) {
-    const wire = fabric.betweenNodes(from.node.id, to.node.id)
-    // A worker is waited for besides: a round trip for the graph and one for its end.
-    return handOverS(wire, bytes) + 4 * wire.latencyS
-  }
+  if (from.node.id !== to.node.id) return handOverS(fabric.betweenNodes(from.node.id, to.node.id), bytes)
   if (from.kind === 'cpu' || to.kind === 'cpu') return hostLink.latencyS + bytes / hostLink.bytesPerS
   const last = from.devices.at(-1) ?? from.devices[0]
   return handOverS(fabric.between(last, to.devices[0]), bytes)
+}
+
+/** An RPC worker is waited for at each of its stages: a round trip for the graph and one for its end. */
+function waitOf(fabric: Fabric, { engine, node }: Layout, stage: LayoutStage): number {
+  if (engine !== 'llama.cpp' || stage.node.id === node.id) return 0
+  return 4 * fabric.betweenNodes(node.id, stage.node.id).latencyS
 }
 
 const nothing = {

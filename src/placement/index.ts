@@ -32,9 +32,11 @@ export {
   readPlanRequest,
   usualContextLength,
 } from './plan-request.ts'
+export { type PlanTask, type TaskRequest, workOut } from './plan-task.ts'
 export {
   type CostsOf,
   type PlanRequest,
+  type PlansTogether,
   planAll,
   planModel,
   planVariants,

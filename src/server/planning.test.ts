@@ -18,7 +18,7 @@ it('plans for this machine go by the section multi_gpu, unless the request says 
   onTestFinished(() => rmSync(root, { recursive: true }))
   const store = await openStore({ root, log, prunes: false })
   const never = () => Promise.reject(new Error('nobody asks for this machine'))
-  const { costsFor: _, opinionOf: __, ...found } = createPlanSources(config, store, never, log)
+  const { correctionsFor: _, opinionOf: __, ...found } = createPlanSources(config, store, never, log)
   const plans = {
     ...found,
     commandsOf: async () => () => undefined,

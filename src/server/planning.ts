@@ -9,7 +9,6 @@ import { type ModelStore, readGguf } from '../models/index.ts'
 import type { Logger } from '../observability/index.ts'
 import {
   type CommandsOf,
-  costsOf,
   famousModelNames,
   findFamous,
   hostShare,
@@ -23,6 +22,7 @@ import {
 } from '../placement/index.ts'
 import { allEngines } from './engine-choice.ts'
 import type { MemoryBook } from './memory-book.ts'
+import { createPlanThread } from './plan-thread.ts'
 
 /** What of a running server plans are made with. */
 export interface PlanMeans {
@@ -64,7 +64,7 @@ export function createPlanSources(
       if (first?.engine !== 'llama.cpp' || !existsSync(spec.modelPath)) return undefined
       return askFitParams({ serverPath: config.llamaServerPath, enginesDir: config.enginesDir }, spec)
     },
-    async costsFor(model, inventory) {
+    async correctionsFor(model, inventory) {
       const { book, engine } = await means()
       const backend = inventory.devices.find(({ node }) => node === ownNode)?.backend ?? 'cpu'
       const key = {
@@ -73,9 +73,9 @@ export function createPlanSources(
         fileType: model.model.fileType,
         backend: `${engine.name} ${backend}`,
       }
-      const corrections = book.correctionsFor(key)
-      return (planned, run) => costsOf(planned, run, corrections)
+      return book.correctionsFor(key)
     },
+    workOut: createPlanThread(),
   }
 }
 

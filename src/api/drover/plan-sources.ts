@@ -1,11 +1,13 @@
 import type { InstanceSpec, SecondOpinion } from '../../engines/index.ts'
 import type {
   CommandsOf,
-  CostsOf,
+  Corrections,
   Inventory,
   ModelFiles,
   Plan,
   PlanModel,
+  PlansTogether,
+  PlanTask,
   PlanWishes,
   Strategy,
 } from '../../placement/index.ts'
@@ -27,7 +29,9 @@ export interface PlanSources {
   /** What the configuration asks of plans for this machine, under a strategy that the request asks for. */
   wishesFor?(inventory: Inventory, strategy: Strategy | undefined): PlanWishes
   /** What was learned of the memory that such models take; absent: nothing. */
-  costsFor?(subject: PlanSubject, inventory: Inventory): Promise<CostsOf>
+  correctionsFor?(subject: PlanSubject, inventory: Inventory): Promise<Corrections>
+  /** Works plans out elsewhere than in this thread, which has others to answer. Absent: here. */
+  workOut?(task: PlanTask): Promise<PlansTogether>
   /** What another program reckons that the first instance of a plan takes. */
   opinionOf?(plan: Plan, spec: InstanceSpec): Promise<SecondOpinion | undefined>
 }

@@ -8,16 +8,17 @@ import {
   type PlanResult,
   type PlansQuery,
   type PlansReport,
+  type PlansTogether,
   type PlanWishes,
-  planAll,
-  planModel,
   planRequestFromQuery,
   planRequestSchema,
   type RunParts,
   readPlanRequest,
   reportOf,
   specsOfPlan,
+  type TaskRequest,
   usualContextLength,
+  workOut,
 } from '../../placement/index.ts'
 import type { ApiContext } from '../context.ts'
 import { goMap, type JsonSchema } from '../go-json/index.ts'
@@ -31,8 +32,9 @@ export async function makePlan(request: PlanQuery, sources: PlanSources): Promis
     meansOf(request, sources),
   ])
   const { here, inventory, wishes } = means
-  const costs = await costsFor({ model, files }, means, sources)
-  const result = planModel(model, inventory, wishes, costs)
+  const task = { requests: [await requestOf({ model, files }, means, sources)], inventory, together: false }
+  const { models } = await (sources.workOut ?? workOut)(task)
+  const result = firstOf(models)
   const run = runOf(result, wishes, here)
   const specs = result.ok ? specsOfPlan(result.plans[0], model, inventory, files, run) : []
   const report = { ...reportOf(result, model, specs, means.commandsOf), inventory }
@@ -52,13 +54,9 @@ export async function makePlans(request: PlansQuery, sources: PlanSources): Prom
   ])
   refuseTwins(request.models, subjects)
   const { here, inventory, wishes, commandsOf } = means
-  const requests = await Promise.all(
-    subjects.map(async (subject) => {
-      const costs = await costsFor(subject, means, sources)
-      return { model: subject.model, wishes, ...(costs && { costs }) }
-    }),
-  )
-  const { models, reasons } = planAll(requests, inventory)
+  const requests = await Promise.all(subjects.map((subject) => requestOf(subject, means, sources)))
+  const task = { requests, inventory, together: true }
+  const { models, reasons } = await (sources.workOut ?? workOut)(task)
   let port = firstPort
   const reports = subjects.flatMap(({ model, files }, at) => {
     const planned = models[at]
@@ -112,8 +110,18 @@ async function meansOf(request: PlanQuery | PlansQuery, sources: PlanSources): P
 }
 
 /** What was learned here is of this machine's engines. */
-async function costsFor(subject: PlanSubject, { here, inventory }: PlanMeans, sources: PlanSources) {
-  return here ? sources.costsFor?.(subject, inventory) : undefined
+async function requestOf(
+  subject: PlanSubject,
+  { here, inventory, wishes }: PlanMeans,
+  sources: PlanSources,
+): Promise<TaskRequest> {
+  const corrections = here ? await sources.correctionsFor?.(subject, inventory) : undefined
+  return { model: subject.model, wishes, ...(corrections && { corrections }) }
+}
+
+function firstOf([first]: PlansTogether['models']): PlanResult {
+  if (!first) throw new DroverError('internal', 'a plan was asked for, and none was made')
+  return first.result
 }
 
 /** Threads of a machine of which nobody told how many cores it has. */

@@ -17,8 +17,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     pool: 'forks',
-    // One more than the cores of a small machine: many tests wait, for an engine to load or a timeout to pass.
-    maxWorkers: 3,
+    maxWorkers: 2,
     coverage: {
       provider: 'v8',
       include: pureRooms.map((room) => `src/${room}/**/*.ts`),

@@ -6,18 +6,21 @@ import { play } from './testing/play.ts'
 import { options, schedule } from './testing/schedule.ts'
 import { type Asked, type Client, createWorld, quietWorld, type WorldOptions } from './testing/world.ts'
 
+/** `DROVER_TEST_SCHEDULES=10000` is the long run. */
+const schedules = Number(process.env['DROVER_TEST_SCHEDULES'] ?? 3_000)
+
 describe('any schedule of requests, failures, drains and lost devices', () => {
   it('ends every request once, whole or with a reason, and leaves the books empty', async () => {
     await fc.assert(
       fc.asyncProperty(options, schedule, async (world, events) => void (await play(world, events))),
-      { numRuns: 9_000 },
+      { numRuns: 0.9 * schedules },
     )
   }, 300_000)
 
   it('does so when the server closes in the midst of it', async () => {
     await fc.assert(
       fc.asyncProperty(options, schedule, async (world, events) => void (await play(world, events, true))),
-      { numRuns: 1_000 },
+      { numRuns: 0.1 * schedules },
     )
   }, 60_000)
 })

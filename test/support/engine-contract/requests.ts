@@ -149,10 +149,10 @@ export function describeRequests(bench: ContractBench): void {
 
     it('is given up while its prompt is still computed, of which it told the progress', async () => {
       const wide = join(bench.folder, 'wide.gguf')
-      await writeSyntheticGguf(wide, { endless: true, layers: 4, dim: 512, heads: 8, context: 8_192 })
-      const spec = specOf(wide, { slots: 1, contextLength: 5_120, batchSize: 256 })
+      await writeSyntheticGguf(wide, { endless: true, layers: 4, dim: 512, heads: 8, context: 4_096 })
+      const spec = specOf(wide, { slots: 1, contextLength: 2_560, batchSize: 128 })
       const instance = await bench.engine.launch(spec, never)
-      const [one, other] = await Promise.all([300, 600].map((from) => promptOf(bench, 4_000, from, instance)))
+      const [one, other] = await Promise.all([300, 600].map((from) => promptOf(bench, 2_000, from, instance)))
       const { events, done } = await answerOf(instance, { prompt: one ?? [], maxTokens: 1 })
       const progress = events.flatMap((event) => (event.type === 'progress' ? event.processedTokens : []))
       if (bench.abilities.details) expect(progress.length).toBeGreaterThan(2)

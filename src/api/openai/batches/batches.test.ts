@@ -29,7 +29,7 @@ beforeEach(async () => {
     clock: systemClock,
     log,
   })
-  api = testApi({ batches, config: { bodyTimeoutMs: 300 } })
+  api = testApi({ batches })
 })
 afterEach(async () => {
   await batches.close()
@@ -87,7 +87,8 @@ const jsonl = (...lines: string[]) => new Blob([lines.join('\n')])
 
 async function ended(id: string, key?: string): Promise<Sent['json']> {
   for (;;) {
-    const { json } = await send('GET', `/v1/batches/${id}`, undefined, key)
+    const { status, json } = await send('GET', `/v1/batches/${id}`, undefined, key)
+    if (status !== 200) throw new Error(`no batch ${id}: ${JSON.stringify(json)}`)
     if (/completed|failed|cancelled|expired/.test(String(json['status']))) return json
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
@@ -200,6 +201,8 @@ describe('a file', () => {
   })
 
   it('whose upload stops is refused, and one whose client leaves is forgotten', async () => {
+    await api.app.close()
+    api = testApi({ batches, config: { bodyTimeoutMs: 300 } })
     await api.app.listen({ port: 0, host: '127.0.0.1' })
     const { port } = api.app.server.address() as AddressInfo
     const start = () => {

@@ -247,7 +247,9 @@ describe.each(bothEngines)('an answer that outlasts its instance, on the %s engi
   const ask = { path: '/api/chat', body: { model: 'drover', messages: weather, tools, options } }
   const gist = ({ text }: { text: string }) => gistOf('/api/chat', true, text)
   const queue = () => getJson<QueueStatus>(`${drover.url}/api/queue`)
-  const idOf = async () => (await queue()).instances.find(({ running }) => running > 0)?.instance ?? 0
+  // One that leaves already still counts what it has not been able to hear of, as it stands still.
+  const idOf = async () =>
+    (await queue()).instances.find(({ state, running }) => state === 'ready' && running > 0)?.instance ?? 0
 
   const drained: Blow = async () => {
     const answer = await post(`${drover.url}/api/drain`, { instance: await idOf(), grace: '0s' })
@@ -274,7 +276,7 @@ describe.each(bothEngines)('an answer that outlasts its instance, on the %s engi
   }
 
   it.each([
-    ['is drained', drained, [1, 12]],
+    ['is drained', drained, [1, 4]],
     ['is restarted with all others', restarted, [6]],
     ['hangs', hung, [9]],
   ])(
@@ -314,7 +316,7 @@ describe.each(bothEngines)('an answer that outlasts its instance, on the %s engi
 
 interface QueueStatus {
   waiting: number
-  instances: { instance: number; model: string; running: number }[]
+  instances: { instance: number; model: string; state: string; running: number }[]
 }
 
 interface Vectors {

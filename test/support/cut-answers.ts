@@ -7,7 +7,7 @@ let asked = 0
 const stepMs = 1
 /** After that Drover has passed on what the engine said. */
 const settleMs = 30
-const mostTries = 5
+const mostTries = 8
 /** Steps after which an answer should have come to the next point. */
 const mostSteps = 1_000
 
@@ -99,7 +99,7 @@ export async function askAndStrike(
   throw new Error(`the answer was always whole before its pieces ${points}`)
 }
 
-/** Undefined where an engine that had just been started finished the answer before anybody could stop it. */
+/** Undefined where an engine finished the answer before anybody could stop it: it had nothing left to go on with. */
 async function tryToStrike(
   drover: TestDrover,
   ask: Ask,
@@ -136,7 +136,8 @@ async function tryToStrike(
     }
     for (const pid of stopped) signal(pid, 'SIGCONT')
     await answer.over
-    return await answer.whole()
+    const whole = await answer.whole()
+    return whole.moves < points.length ? undefined : whole
   } finally {
     for (const pid of stopped) signal(pid, 'SIGCONT')
   }

@@ -1,9 +1,10 @@
 import type { ModelCosts, PlanInstance, PlanWishes, RunShape } from '../contract.ts'
 import { decodeTokensPerSOf } from '../speed/index.ts'
-import { canHold, divideEvenly, divideFastest, type StageRoom } from './assign.ts'
+import { canHold, divideEvenly, divideFastest, type Ends, type StageRoom } from './assign.ts'
 import { buildInstance } from './build.ts'
 import type { Candidate, Search } from './candidate.ts'
 import { fitOnce } from './fits.ts'
+import { divisionAsked } from './found.ts'
 import { devicesOf, hasHostStage, type Layout, tensorSizeOf, usesHost } from './layout.ts'
 import { leastBytes, usableBytes } from './limits.ts'
 import { type Load, roomsOf } from './rooms.ts'
@@ -172,10 +173,15 @@ function divide(load: Load, run: RunShape, wishes: PlanWishes): Divided {
   const evenly = host ? undefined : divideEvenly(rooms, items, measures)
   const even = build(evenly)
   if (even && (measure || asFast(load, rooms))) return { even, uneven: undefined, divided: true }
-  const fastest = measure && !host ? undefined : divideFastest(rooms, items, load.layout.maySkip)
+  const found = measure && !host ? undefined : divideFastest(rooms, items, load.layout.maySkip)
+  // Who asks for a division does not mean all on the one stage that is fastest alone.
+  const fastest = found && divisionAsked(wishes) && stagesIn(found) === 1 ? undefined : found
   const same = even && fastest?.every((end, at) => end === evenly?.[at])
   return { even, uneven: same ? undefined : build(fastest), divided: (evenly ?? fastest) !== undefined }
 }
+
+/** Stages that have any items. */
+const stagesIn = (ends: Ends) => ends.filter((end, at) => end > (ends[at - 1] ?? 0)).length
 
 /** Whether a step takes as long however the layers are divided: all stages have some, and take as long for each. */
 function asFast({ layout }: Load, rooms: readonly StageRoom[]): boolean {

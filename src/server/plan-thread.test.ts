@@ -56,11 +56,11 @@ describe('plans made beside the requests', () => {
     await expect(createPlanThread()(wrong)).rejects.toEqual(why)
   })
 
-  it('wait for each other, and not more than sixteen', async () => {
-    const plan = createPlanThread()
-    const asked = await Promise.allSettled(Array.from({ length: 18 }, () => plan(several)))
+  it('wait for each other, and not more than may', async () => {
+    const plan = createPlanThread({ mostWaiting: 1 })
+    const asked = await Promise.allSettled(Array.from({ length: 3 }, () => plan(several)))
     const refused = asked.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []))
     expect(refused).toMatchObject([{ code: 'busy', retryAfterMs: 2000 }])
     expect((await plan(several)).models).toHaveLength(2)
-  }, 120_000)
+  })
 })

@@ -7,7 +7,7 @@ import type { PlanAnswer } from './plan-worker.ts'
 const mostDevicesHere = 16
 /** Threads at a time, and requests that wait for one. */
 const mostThreads = 1
-const mostWaiting = 16
+const usualMostWaiting = 16
 const timeoutMs = 60_000
 const retryAfterMs = 2_000
 
@@ -15,7 +15,9 @@ const retryAfterMs = 2_000
  * Works plans out beside the requests: small ones at once, larger ones by a thread of their own, one after the other.
  * Throws as the planner does, `busy` where too many wait, and `invalid_request` where it takes longer than a minute.
  */
-export function createPlanThread(): (task: PlanTask) => Promise<PlansTogether> {
+export function createPlanThread({
+  mostWaiting = usualMostWaiting,
+} = {}): (task: PlanTask) => Promise<PlansTogether> {
   let running = 0
   const waiting: (() => void)[] = []
   const turn = () => new Promise<void>((resolve) => waiting.push(resolve))

@@ -173,11 +173,21 @@ function divide(load: Load, run: RunShape, wishes: PlanWishes): Divided {
   const evenly = host ? undefined : divideEvenly(rooms, items, measures)
   const even = build(evenly)
   if (even && (measure || asFast(load, rooms))) return { even, uneven: undefined, divided: true }
-  const found = measure && !host ? undefined : divideFastest(rooms, items, load.layout.maySkip)
+  const found =
+    measure && !host ? undefined : withHostLayer(load, divideFastest(rooms, items, load.layout.maySkip))
   // Who asks for a division does not mean all on the one stage that is fastest alone.
   const fastest = found && divisionAsked(wishes) && stagesIn(found) === 1 ? undefined : found
   const same = even && fastest?.every((end, at) => end === evenly?.[at])
   return { even, uneven: same ? undefined : build(fastest), divided: (evenly ?? fastest) !== undefined }
+}
+
+/**
+ * Beside a CPU devices keep less for batches that overlap: what they hold only so needs a layer there. The CPU is the
+ * first stage.
+ */
+function withHostLayer({ layout }: Load, ends: Ends | undefined): Ends | undefined {
+  if (ends?.[0] !== 0 || !layout.maySkip || layout.stages[0]?.kind !== 'cpu') return ends
+  return ends.map((end) => Math.max(end, 1))
 }
 
 /** Stages that have any items. */

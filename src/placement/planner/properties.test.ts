@@ -305,8 +305,6 @@ describe('whatever the machines and wishes', () => {
       }),
       {
         numRuns: 120,
-        // Not any layout is looked at: of some hundred random clusters one is an exception (docs/planner.md).
-        seed: Number(process.env['DROVER_TEST_SEED'] ?? 11),
         // Once a worker's second card was taken as if it were no worker's.
         examples: [[besideWorker.model, besideWorker.inventory, 1, false]],
       },

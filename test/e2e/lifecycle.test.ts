@@ -4,7 +4,16 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openStore } from '../../src/models/index.ts'
 import { writeSyntheticGguf } from '../../tools/synthetic.ts'
-import { descendants, getJson, ndjson, post, startDrover, type TestDrover, until } from '../support/drover.ts'
+import { instancesOf } from '../support/cut-answers.ts'
+import {
+  getJson,
+  killDescendants,
+  ndjson,
+  post,
+  startDrover,
+  type TestDrover,
+  until,
+} from '../support/drover.ts'
 import { bothEngines, engineEnv } from '../support/engines.ts'
 import { quietLog } from '../support/quiet-log.ts'
 
@@ -82,9 +91,11 @@ describe.each(bothEngines)('the lifecycle of models on the %s engine', (engine) 
     await generate('two', { options: { num_ctx: 2048 } })
     const [first] = await running()
     expect(first?.context_length).toBe(2048)
-    const [pid] = await descendants(drover.pid)
+    const pids = async () => (await instancesOf(drover, 'two')).map(({ pid }) => pid)
+    const before = await pids()
     await generate('two', { options: { num_ctx: 512 } })
-    expect((await descendants(drover.pid))[0]).toBe(pid)
+    expect(before).toHaveLength(1)
+    expect(await pids()).toEqual(before)
     await generate('two', { options: { num_ctx: 4096 } })
     expect((await running())[0]?.context_length).toBe(4096)
   })
@@ -100,8 +111,7 @@ describe.each(bothEngines)('the lifecycle of models on the %s engine', (engine) 
   it('brings a crashed engine back and answers the next request', async () => {
     await unloadAll()
     await generate('one')
-    const engines = await descendants(drover.pid)
-    for (const pid of engines) process.kill(pid, 'SIGKILL')
+    await killDescendants(drover.pid)
     const answer = await generate('one')
     expect(answer.status).toBe(200)
   })
@@ -125,7 +135,7 @@ describe.each(bothEngines)('the lifecycle of models on the %s engine', (engine) 
       text += Buffer.from(chunk).toString()
       if (!killed) {
         killed = true
-        for (const pid of await descendants(drover.pid)) process.kill(pid, 'SIGKILL')
+        await killDescendants(drover.pid)
       }
     }
     const last = ndjson<{ error?: string; done?: boolean; eval_count?: number }>(text).at(-1)
@@ -144,7 +154,7 @@ describe.each(bothEngines)('the lifecycle of models on the %s engine', (engine) 
     for (let crash = 0; crash < 3; crash++) {
       await until('the model is up again', 20_000, async () => (await load()).status === 200)
       const before = crashes()
-      for (const pid of await descendants(drover.pid)) process.kill(pid, 'SIGKILL')
+      await killDescendants(drover.pid)
       await until('the crash is noticed', 5000, () => crashes() > before)
     }
     const answer = await generate('three')

@@ -148,6 +148,17 @@ export async function descendants(pid: number): Promise<number[]> {
   return below(pid).filter((own) => own !== child.pid)
 }
 
+/** `kill -9` for all processes below `pid`. One that ended by itself since they were listed, as a probe may, counts as killed. */
+export async function killDescendants(pid: number): Promise<void> {
+  for (const below of await descendants(pid)) {
+    try {
+      process.kill(below, 'SIGKILL')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+  }
+}
+
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)

@@ -105,6 +105,8 @@ export interface InstanceSpec {
   split?: InstanceSplit
   /** llama.cpp's RPC workers as `host:port`, in the order of their names (`RPC0`, ...). */
   rpcWorkers?: readonly string[]
+  /** What each of these workers has to lend, where that is not what it lends unasked; for the commands shown. */
+  rpcDevices?: readonly (readonly string[] | undefined)[]
   /** Layers whose experts stay in host memory. */
   hostExperts?: readonly number[]
   draft?: DraftSpec

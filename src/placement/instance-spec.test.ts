@@ -68,6 +68,20 @@ describe('the spec of a planned instance', () => {
     expect(spec.split).toEqual({ mode: 'layer', devices: ['RPC0', 'RPC2', 'CUDA0'], weights: [10, 30, 41] })
   })
 
+  it('has a worker lend its CPU behind its GPUs where the plan uses that, too', () => {
+    const cpuOf = (node: string) => ({ ...partOf(boxes, 1), deviceId: node, node, kind: 'cpu' as const })
+    const parts = [
+      { ...cpuOf('node2'), layers: [0, 10] as const, remote: true },
+      { ...cpuOf('node3'), stage: 1, layers: [10, 20] as const, remote: true },
+      partOf(boxes, 2, { stage: 2, layers: [20, 40], remote: true }),
+      partOf(boxes, 0, { stage: 3, layers: [40, 80], output: true }),
+    ]
+    const spec = specOfPlan(instanceOf(parts, { node: 'node1' }), boxes, base)
+    expect(spec.rpcWorkers).toEqual(['node2:50052', 'node3:50052'])
+    expect(spec.rpcDevices).toEqual([['CUDA0', 'CUDA1', 'CPU'], undefined])
+    expect(spec.split?.devices).toEqual(['RPC2', 'RPC3', 'RPC1', 'CUDA0'])
+  })
+
   it('gives shares of tensors as shares', () => {
     const parts = [0, 1].map((at) => partOf(two, at, { share: 1 / 2, output: true }))
     const spec = specOfPlan(

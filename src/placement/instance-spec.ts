@@ -11,6 +11,7 @@ export type SpecBase = Omit<
   | 'gpuLayers'
   | 'split'
   | 'rpcWorkers'
+  | 'rpcDevices'
   | 'hostExperts'
   | 'draft'
   | 'parallel'
@@ -31,7 +32,8 @@ export const rpcPort = 50_052
 
 /**
  * The spec that starts a planned instance: what `base` says, on the devices and with the layers that the plan gives them.
- * A node's RPC worker has all GPUs of that node in the inventory's order, or its CPU where it has none. Pure.
+ * A node's RPC worker has all GPUs of that node in the inventory's order, behind them its CPU where the plan uses that,
+ * and the CPU alone where it has no GPU. Pure.
  */
 export function specOfPlan(
   instance: PlanInstance,
@@ -63,7 +65,10 @@ export function specOfPlan(
   }
 }
 
-type LlamaPart = Pick<InstanceSpec, 'gpuLayers' | 'split' | 'rpcWorkers' | 'hostExperts' | 'draft'>
+type LlamaPart = Pick<
+  InstanceSpec,
+  'gpuLayers' | 'split' | 'rpcWorkers' | 'rpcDevices' | 'hostExperts' | 'draft'
+>
 
 function llamaSplit(
   { node, splitMode, draftDeviceId, parts }: PlanInstance,
@@ -71,7 +76,7 @@ function llamaSplit(
   inventory: Inventory,
   { draftPath, addressOf = workerAddress(inventory) }: SpecPlaces,
 ): LlamaPart {
-  const workers = [...new Set(gpus.filter(({ remote }) => remote).map((part) => part.node))]
+  const workers = workersOf(gpus, inventory)
   const nameOf = (deviceId: string) => engineNameOf(deviceId, node, workers, inventory)
   const names = gpus.map(({ deviceId }) => nameOf(deviceId))
   const known = names.filter((name) => name !== undefined)
@@ -88,7 +93,8 @@ function llamaSplit(
     gpuLayers: splitMode === 'tensor' || splitMode === 'row' ? mostLayers(gpus) : countLayers(gpus),
     // A device that the engine does not name cannot be told to it.
     ...(known.length === names.length && { split }),
-    ...(workers.length > 0 && { rpcWorkers: workers.map(addressOf) }),
+    ...(workers.length > 0 && { rpcWorkers: workers.map((worker) => addressOf(worker.node)) }),
+    ...(workers.some(({ lendsCpuToo }) => lendsCpuToo) && { rpcDevices: workers.map(lentDevices) }),
     ...(experts.length > 0 && { hostExperts: experts }),
     ...(draftPath !== undefined && {
       draft: { modelPath: draftPath, ...(draftDevice !== undefined && { device: draftDevice }) },
@@ -113,21 +119,43 @@ const mostLayers = (parts: readonly PlanPart[]) =>
     0,
   )
 
+/** A node that lends devices to another, as an instance uses it. */
+interface Worker {
+  node: string
+  devices: readonly PlanDevice[]
+  /** Which a worker with GPUs does only where it is told to. */
+  lendsCpuToo: boolean
+}
+
+function workersOf(gpus: readonly PlanPart[], { devices }: Inventory): Worker[] {
+  const remote = gpus.filter((part) => part.remote)
+  return [...new Set(remote.map(({ node }) => node))].map((node) => {
+    const there = devices.filter((device) => device.node === node)
+    const cpu = remote.some(({ deviceId }) => deviceId === node)
+    return { node, devices: there, lendsCpuToo: cpu && there.length > 0 }
+  })
+}
+
+function lentDevices({ devices, lendsCpuToo }: Worker): string[] | undefined {
+  const names = devices.flatMap(({ engineName }) => engineName ?? [])
+  return lendsCpuToo && names.length === devices.length ? [...names, 'CPU'] : undefined
+}
+
 /** `CUDA1` of the own node; `RPC0`, `RPC1`, ... of the workers' devices, one worker after the other. */
 function engineNameOf(
   deviceId: string,
   node: string,
-  workers: readonly string[],
+  workers: readonly Worker[],
   { devices }: Inventory,
 ): string | undefined {
   const own = devices.find(({ id }) => id === deviceId)
   if (own && own.node === node) return own.engineName
   let number = 0
   for (const worker of workers) {
-    const there = devices.filter((device) => device.node === worker)
-    const at = own ? there.indexOf(own) : worker === deviceId ? 0 : -1
+    const there = worker.devices.length
+    const at = own ? worker.devices.indexOf(own) : worker.node === deviceId ? there : -1
     if (at >= 0) return `RPC${number + at}`
-    number += Math.max(1, there.length)
+    number += there + (worker.lendsCpuToo || there === 0 ? 1 : 0)
   }
   return undefined
 }

@@ -37,6 +37,12 @@ describe('the commands of an instance', () => {
     expect(server?.node).toBeUndefined()
   })
 
+  it('tell a worker what it has to lend where it would not do so unasked', () => {
+    const [first, second] = commandsOf({ ...spec, rpcDevices: [undefined, ['CUDA0', 'CPU']] }, undefined, {})
+    expect(first?.argv).not.toContain('--device')
+    expect(second?.argv.slice(-2)).toEqual(['--device', 'CUDA0,CPU'])
+  })
+
   it('reach workers on this machine as they are, without a key', () => {
     const own = { ...spec, rpcWorkers: ['127.0.0.1:50052', '127.0.0.1:50053'] }
     const [worker, , server] = commandsOf(own, undefined, {})

@@ -48,16 +48,17 @@ export function commandsOf(
   server: ServerFacts | undefined,
   options: { rpcKeyFile?: string },
 ): EngineCommand[] {
-  const { rpcWorkers = [] } = spec
+  const { rpcWorkers = [], rpcDevices = [] } = spec
   const facts = server ?? currentBuild
   const { rpcKeyFile } = options
   const keyed = rpcKeyFile !== undefined
-  const workers = rpcWorkers.map((address): EngineCommand => {
+  const workers = rpcWorkers.map((address, at): EngineCommand => {
     const { host, port } = parseAddress(address)
     const argv = keyed
       ? ['drover', 'rpc-worker', '--listen', `0.0.0.0:${port}`, '--key-file', rpcKeyFile]
       : ['ggml-rpc-server', '-H', '127.0.0.1', '-p', String(port), '-c']
-    return { node: host, env: {}, argv }
+    const devices = rpcDevices[at]
+    return { node: host, env: {}, argv: devices ? [...argv, '--device', devices.join(',')] : argv }
   })
   const line = launchLine(spec, facts, {
     endpoint: { port: spec.port ?? shownPort },

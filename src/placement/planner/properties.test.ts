@@ -292,8 +292,6 @@ describe('whatever the machines and wishes', () => {
         const extra = inventory.devices[pick % Math.max(1, inventory.devices.length)]
         if (!extra) return
         const fewer = { ...inventory, devices: inventory.devices.filter((device) => device !== extra) }
-        // With its first device a node lends that, and no longer its CPU.
-        if (inventory.nodes.length > 1 && !fewer.devices.some(({ node }) => node === extra.node)) return
         const wishes = open ? {} : { contextLength: 4096, slots: 1 }
         const before = planOf(model, fewer, wishes)
         const after = planOf(model, inventory, wishes)

@@ -24,6 +24,8 @@ const enoughGroups = 2
 interface Share {
   view: NodeView
   devices: readonly PlanDevice[]
+  /** Its CPU may be lent: besides its devices, or in place of them. */
+  cpu: boolean
 }
 
 /**
@@ -39,17 +41,18 @@ export function searchNodes(
   if (search.wishes.acrossNodes === false || views.length < 2) return found
   const kinds = allowedKinds(search.wishes)
   const shares = views
-    .map((view) => ({ view, devices: joinable(view) }))
-    .filter(({ view, devices }) => devices.length > 0 || cpuJoins(search, view))
+    .map((view) => ({ view, devices: joinable(view), cpu: cpuJoins(search, view) }))
+    .filter(({ view, devices, cpu }) => devices.length > 0 || (cpu && view.cpuOnly))
   if (kinds.has('pipeline')) searchWorkers(search, shares, views, found)
   const equipped = shares.filter(({ devices }) => devices.length > 0)
   if (kinds.has('hybrid') || kinds.has('pipeline')) searchEqualNodes(search, equipped, found)
   return found
 }
 
-/** A node without devices may lend its CPU; what that draws nobody knows. */
-function cpuJoins({ wishes }: Search, { cpuOnly, hostAllowed }: NodeView): boolean {
-  return cpuOnly && hostAllowed && wishes.cpuOffload !== false && wishes.maxWatts === undefined
+/** What a CPU draws nobody knows; one that is listed among the devices is no other. */
+function cpuJoins({ wishes }: Search, { devices, hostAllowed }: NodeView): boolean {
+  if (!hostAllowed || wishes.cpuOffload === false || wishes.maxWatts !== undefined) return false
+  return !devices.some(({ backend }) => backend === 'cpu')
 }
 
 function searchWorkers(
@@ -62,10 +65,17 @@ function searchWorkers(
   const workers = shares.filter(({ view }) => view.node.rpc)
   const able = views
     .filter((view) => enginesOf(search.model, view.node, search.wishes).includes('llama.cpp'))
-    .map((view) => byNode.get(view.node.id) ?? { view, devices: [] })
+    .map((view) => byNode.get(view.node.id) ?? { view, devices: [], cpu: false })
   const equipped = able.filter(({ devices }) => devices.length > 0)
-  // One without devices only passes on what its workers compute.
-  const mains = (equipped.length > 0 ? equipped : able).sort(bySize)
+  tryMains(search, equipped, workers, found)
+  if (found.candidates.length > 0) return
+  // One without devices gives its CPU at most, and passes on what its workers compute.
+  const bare = able.filter(({ devices }) => devices.length === 0)
+  tryMains(search, bare, workers, found)
+}
+
+function tryMains(search: Search, able: readonly Share[], workers: readonly Share[], found: Found): void {
+  const mains = [...able].sort(bySize)
   const alike = new Map<string, number>()
   const tried = new Set<string>()
   for (const main of mains) {
@@ -107,11 +117,16 @@ function aroundMain(search: Search, main: Share, others: readonly Share[], found
   if (equipped.length > 0 && onDevices(search, main, equipped, found)) return
   const { cpuOffload } = search.wishes
   if (cpuOffload === false || !main.view.hostAllowed) return
-  // Layers on CPUs make up for memory that the devices lack: first on the main node's, then on those of nodes without any.
-  const tries = others.length > equipped.length ? [equipped, others] : [equipped]
-  for (const workers of tries) {
+  // Layers on CPUs make up for memory that the devices lack: first on the main node's, then on those of nodes without any,
+  // then on all.
+  const tries = [
+    { workers: equipped, cpus: false },
+    ...(others.length > equipped.length ? [{ workers: others, cpus: false }] : []),
+    ...(equipped.some(({ cpu }) => cpu) ? [{ workers: others, cpus: true }] : []),
+  ]
+  for (const { workers, cpus } of tries) {
     if (workers.length === 0) continue
-    const layout = layoutOf(search, main, workers, true)
+    const layout = layoutOf(search, main, workers, { host: true, cpus })
     if (mayJoin(search, devicesOf(layout)) && add(search, found, layout)) return
   }
 }
@@ -130,7 +145,7 @@ function onDevices(search: Search, main: Share, others: readonly Share[], found:
   let holding = 0
   for (let count = 1; count <= others.length; count++) {
     if (holding >= enoughGroups && count < others.length) continue
-    const layout = layoutOf(search, main, others.slice(0, count), false)
+    const layout = layoutOf(search, main, others.slice(0, count), { host: false, cpus: false })
     const devices = devicesOf(layout)
     // One more worker would find no place.
     const full = devices.length >= mostDevices || count === others.length
@@ -145,17 +160,24 @@ function onDevices(search: Search, main: Share, others: readonly Share[], found:
   return holding > 0
 }
 
-/** RPC workers come first in llama.cpp's order of devices; the layers of the main node's CPU before all. */
-function layoutOf({ world }: Search, main: Share, workers: readonly Share[], host: boolean): Layout {
+/**
+ * RPC workers come first in llama.cpp's order of devices; the layers of the main node's CPU (`host`) before all. `cpus`:
+ * workers with devices lend their CPUs as well.
+ */
+function layoutOf(
+  { world }: Search,
+  main: Share,
+  workers: readonly Share[],
+  { host, cpus }: { host: boolean; cpus: boolean },
+): Layout {
   const { node } = main.view
   const { mostDevices } = abilitiesOf('llama.cpp')
   const own = chain(main.devices, world.fabric, mostDevices - (host ? 1 : 0))
   const room = Math.max(0, mostDevices - own.length - (host ? 1 : 0))
-  const remote = workers.flatMap(({ view, devices }): LayoutStage[] =>
-    devices.length === 0
-      ? [{ kind: 'cpu', node: view.node }]
-      : chain(devices, world.fabric, mostDevices).map((device) => gpuStage(view.node, [device])),
-  )
+  const remote = workers.flatMap(({ view, devices, cpu }): LayoutStage[] => [
+    ...(devices.length === 0 || (cpus && cpu) ? [{ kind: 'cpu' as const, node: view.node }] : []),
+    ...chain(devices, world.fabric, mostDevices).map((device) => gpuStage(view.node, [device])),
+  ])
   const stages: LayoutStage[] = [
     ...(host ? [{ kind: 'cpu' as const, node }] : []),
     ...remote.slice(0, room),

@@ -91,6 +91,12 @@ export const wishSituations: readonly Situation[] = [
     answer: { strategy: 'pipeline', engine: 'llama.cpp', nodes: 3, devices: 0, atMostTokensPerS: 2 },
   },
   {
+    title: '405B on two cards and the memory of both their machines',
+    model: 'llama3.1:405b',
+    machines: '4090,cpu:128 / 4090,cpu:128 @10gbe',
+    answer: { strategy: 'pipeline', nodes: 2, devices: 2, host: 'layers', atMostTokensPerS: 1 },
+  },
+  {
     title: 'three machines without cards, one of them large enough: its CPU alone',
     model: 'qwen3:8b',
     machines: 'cpu:24 / cpu:24 / cpu:24 @10gbe',

@@ -7,7 +7,7 @@ describe('a server that is attached', () => {
     expect(parseOpenAiServer('http://10.0.0.5:8000')).toEqual({ url: 'http://10.0.0.5:8000' })
     const written =
       'https://gpu/v1  engine=vllm model=llama3.1:70b as=meta-llama/Llama-3.1-70B key-env=K admin-key-env=A slots=32 ' +
-      'context=8192 api=chat sleep=on'
+      'context=8192 api=chat sleep=on kv-events=tcp://gpu:5557'
     expect(parseOpenAiServer(written)).toEqual({
       url: 'https://gpu/v1',
       kind: 'vllm',
@@ -19,6 +19,7 @@ describe('a server that is attached', () => {
       contextLength: 8192,
       chatOnly: true,
       sleeps: true,
+      kvEvents: 'tcp://gpu:5557',
     })
     expect(parseOpenAiServer('http://a engine=openai api=completions')).toEqual({
       url: 'http://a',
@@ -32,6 +33,7 @@ describe('a server that is attached', () => {
     ['http://a modle=x', '"modle=x" means nothing here: say engine, model, as,'],
     ['http://a slots=none', '"slots=none" cannot be'],
     ['http://a model=', '"model=" cannot be: a value is missing'],
+    ['http://a kv-events=tcp://*:5557', '"kv-events=tcp://*:5557" cannot be: say tcp://host:port'],
     ['http://a engine=tgi', '"engine=tgi" cannot be'],
   ])('is refused as %s', (written, message) => {
     expect(() => parseOpenAiServer(written)).toThrow(message)

@@ -12,10 +12,15 @@ export interface OpenAiServerEntry {
   contextLength?: number
   chatOnly?: boolean
   sleeps?: boolean
+  kvEvents?: string
 }
 
 const kinds = ['vllm', 'sglang', 'exllama', 'llama-server', 'ollama'] as const
 const amount = z.coerce.number().int().min(1)
+/** What a subscriber can connect to: no `*`. */
+const publisher = z
+  .string()
+  .regex(/^(tcp:\/\/[^*\s]+:\d{1,5}|ipc:\/\/\/.+)$/, 'say tcp://host:port or ipc:///path/of/a/socket')
 const onOff = z.enum(['on', 'off']).transform((word) => word === 'on')
 
 /** The words that may follow an address, each `word=value`, and what they are to the program. */
@@ -31,6 +36,7 @@ const words = {
   context: amount.transform((contextLength) => ({ contextLength })),
   api: z.enum(['chat', 'completions']).transform((api) => ({ chatOnly: api === 'chat' })),
   sleep: onOff.transform((sleeps) => ({ sleeps })),
+  'kv-events': publisher.transform((kvEvents) => ({ kvEvents })),
 }
 
 const isWord = (name: string): name is keyof typeof words => Object.hasOwn(words, name)

@@ -316,6 +316,9 @@ export interface Speculation {
   switchedOff?: true
 }
 
+/** So many of a prompt's leading tokens are left in the engine's KV cache. */
+export type OnCacheShrunk = (keptTokens: number) => void
+
 /** One running engine process that serves one model. */
 export interface EngineInstance {
   readonly id: string
@@ -349,8 +352,16 @@ export interface EngineInstance {
    * Continues a prompt. More requests than slots wait their turn. Ends with exactly one `done`, or throws:
    * the signal's reason when aborted (within one token, and the slot is free when the iterator has returned),
    * `DroverError` `context_exceeded` (prompt too long), `invalid_format`, `engine_crashed`, `engine_failed`.
+   *
+   * Engines that publish what their caches evict tell by `onCacheShrunk`, long after the answer's end too, how many of
+   * the prompt's leading tokens are still there, each time that they become fewer. (No part of the request, which is
+   * data that some engines send to other processes.)
    */
-  generate(request: CompletionRequest, signal: AbortSignal): AsyncIterable<EngineEvent>
+  generate(
+    request: CompletionRequest,
+    signal: AbortSignal,
+    onCacheShrunk?: OnCacheShrunk,
+  ): AsyncIterable<EngineEvent>
 
   /** One L2-normalised vector an input, and the tokens they took together. Throws `context_exceeded`. */
   embed(

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/index.ts'
-import type { CompletionRequest, Engine, EngineEvent, EngineInstance } from './contract.ts'
+import type { Engine, EngineEvent, EngineInstance } from './contract.ts'
 
 /** A process that works on nothing else answers within a millisecond. */
 const pingEveryMs = 1_000
@@ -49,10 +49,10 @@ function watched(
   }
   clock.after(pingEveryMs, () => void look(0))
 
-  async function* generate(request: CompletionRequest, signal: AbortSignal): AsyncGenerator<EngineEvent> {
+  async function* generate(...asked: Parameters<EngineInstance['generate']>): AsyncGenerator<EngineEvent> {
     if (running++ === 0) lastSignMs = clock.monotonicMs()
     try {
-      for await (const event of instance.generate(request, signal)) {
+      for await (const event of instance.generate(...asked)) {
         lastSignMs = clock.monotonicMs()
         yield event
       }

@@ -93,6 +93,7 @@ async function runOver(
         leaving: one.leave.signal,
         firstToken: () => undefined,
         tokens: () => undefined,
+        cacheShrunk: () => undefined,
         release: (end) => void ends.push({ id, end }),
       } satisfies Lease
     },

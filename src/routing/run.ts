@@ -183,7 +183,7 @@ export async function startRun(options: RunOptions): Promise<Run> {
   function tryOn(at: Lease, completion: CompletionRequest): Try {
     const cancelled = new AbortController()
     const signals = AbortSignal.any([signal, at.leaving, cancelled.signal])
-    const events = at.instance.generate(completion, signals)[Symbol.asyncIterator]()
+    const events = at.instance.generate(completion, signals, at.cacheShrunk)[Symbol.asyncIterator]()
     const hasOther = () => options.hasOther(new Set([at.entryId]))
     const end = (reason: DroverError) => cancelled.abort(reason)
     return {

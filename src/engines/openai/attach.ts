@@ -91,6 +91,7 @@ async function join(target: OpenAiTarget, client: OpenAiClient, signal: AbortSig
     title,
     client,
     dialect,
+    ...(target.kvEvents !== undefined && { kvEvents: target.kvEvents }),
     pid: 0,
     gone,
     async endedNow() {

@@ -64,6 +64,8 @@ interface Choice {
   stop_reason?: unknown
   logprobs?: unknown
   token_ids?: number[] | null
+  /** vLLM's, with the first of an answer. */
+  prompt_token_ids?: number[] | null
 }
 
 /** Reads the events of `/v1/completions`. */
@@ -75,6 +77,7 @@ export function completionReader({ topLogprobs }: CompletionRequest): (event: Se
     return {
       text: choice.text ?? '',
       ...(choice.token_ids && { tokens: choice.token_ids }),
+      ...(choice.prompt_token_ids && { promptTokens: choice.prompt_token_ids }),
       ...(logprobs && { logprobs }),
       ...finishOf(choice.finish_reason),
       ...(typeof choice.stop_reason === 'string' && { stopSequence: choice.stop_reason }),

@@ -49,6 +49,8 @@ export interface ServedModel {
 
 /** What an event tells. */
 export interface Piece {
+  /** Of the prompt, as the server has tokenized it, where it tells that: once. */
+  promptTokens?: readonly number[]
   /** Since the last event. */
   text: string
   /** Where the dialect tells them. */

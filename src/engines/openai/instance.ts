@@ -7,16 +7,19 @@ import type {
   EngineName,
   InstanceExit,
   InstanceSpec,
+  OnCacheShrunk,
   ServerLoad,
 } from '../contract.ts'
 import { crashed } from '../crashed.ts'
+import { watchKvCache } from '../kv-events/index.ts'
 import { decodeEmbedding } from '../llamacpp/embedding.ts'
 import type { Vocabularies } from '../ollama/vocabulary.ts'
 import { createSlotQueue } from '../slots.ts'
 import { chatBody, chatPath, chatReader } from './chat.ts'
 import { OpenAiError, wordsOf } from './client.ts'
-import type { CompletionRoute } from './dialect.ts'
+import type { CompletionRoute, Piece } from './dialect.ts'
 import { type Asked, contextExceeded, requestError } from './errors.ts'
+import type { ServerEvent } from './events.ts'
 import { loadFrom } from './metrics.ts'
 import type { OpenAiServer, ReadyModel } from './server.ts'
 import { createTokens } from './tokens.ts'
@@ -43,6 +46,8 @@ export function createInstance(context: InstanceContext): EngineInstance {
   const { client, dialect } = server
   const queue = createSlotQueue(model.slots)
   const tokens = createTokens(client, dialect, model.name, spec, vocabularies)
+  const { kvEvents, title } = server
+  const kvCache = kvEvents === undefined ? undefined : watchKvCache({ endpoint: kvEvents, title, log })
   /** Those that run, to be ended by a close. */
   const running = new Set<AbortController>()
   const hurry = new AbortController()
@@ -55,6 +60,7 @@ export function createInstance(context: InstanceContext): EngineInstance {
     end = (exit) => {
       queue.close(() => crashed(exit))
       tokens.release()
+      kvCache?.close()
       resolve(exit)
     }
   })
@@ -101,18 +107,32 @@ export function createInstance(context: InstanceContext): EngineInstance {
     }
   }
 
-  async function* generate(request: CompletionRequest, signal: AbortSignal): AsyncGenerator<EngineEvent> {
+  async function* generate(
+    request: CompletionRequest,
+    signal: AbortSignal,
+    onCacheShrunk?: OnCacheShrunk,
+  ): AsyncGenerator<EngineEvent> {
     const { completion, tellsTokens } = dialect
     if (completion && !model.chatOnly) {
       const body = completion.body(await fitted(request, completion), model)
       const events = client.events(completion.path, body, signal)
-      const read = completion.reader(request)
+      const read = followed(completion.reader(request), onCacheShrunk)
       yield* translate(events, request, { read, tellsTokens, stopsItself: completion.stopsItself, tokensOf })
     } else {
       const body = chatBody(request, model, dialect, saidSince(request))
       const events = client.events(chatPath, body, signal)
       const read = chatReader(request)
       yield* translate(events, request, { read, tellsTokens: false, stopsItself: true, tokensOf })
+    }
+  }
+
+  /** Watches a prompt in the server's cache as soon as it tells the prompt's tokens. */
+  function followed(read: (event: ServerEvent) => Piece, onCacheShrunk?: OnCacheShrunk): typeof read {
+    if (!kvCache || !onCacheShrunk) return read
+    return (event) => {
+      const piece = read(event)
+      if (piece.promptTokens) kvCache.follow(piece.promptTokens, onCacheShrunk)
+      return piece
     }
   }
 
@@ -231,7 +251,8 @@ export function createInstance(context: InstanceContext): EngineInstance {
     ...(model.chatOnly && { chatOnly: true as const }),
     exited,
 
-    generate: (request, signal) => inSlot(signal, 'prompt', (inner) => generate(request, inner)),
+    generate: (request, signal, onCacheShrunk) =>
+      inSlot(signal, 'prompt', (inner) => generate(request, inner, onCacheShrunk)),
 
     async embed(inputs, signal) {
       if (inputs.length === 0) return { embeddings: [], promptTokens: 0 }

@@ -8,6 +8,8 @@ export interface OpenAiServer {
   title: string
   client: OpenAiClient
   dialect: Dialect
+  /** Where it publishes what its KV cache stores and evicts (`tcp://host:port`, `ipc:///path`); absent: nowhere. */
+  kvEvents?: string
   /** 0 where the process is another's. */
   pid: number
   /** Resolves when it has ended or does not answer any more; never rejects. `closed` after `stop`. */

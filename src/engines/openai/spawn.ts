@@ -28,6 +28,8 @@ export interface ServerCommand {
   cwd?: string
   /** Written into `folder` before it starts. */
   files?: Readonly<Record<string, string>>
+  /** Where it will publish the events of its KV cache. */
+  kvEvents?: string
 }
 
 export interface Place {
@@ -84,7 +86,7 @@ async function start({ spec, dialect, command, runDir, log }: SpawnOptions): Pro
   const folder = join(runDir, `${spec.id}-${randomHex(4)}`)
   const port = await freePort(spec.port)
   const apiKey = randomHex(32)
-  const { argv, env, cwd, files = {} } = command({ port, folder, apiKey })
+  const { argv, env, cwd, files = {}, kvEvents } = command({ port, folder, apiKey })
   await mkdir(folder, { recursive: true, mode: 0o700 })
   for (const [name, content] of Object.entries(files)) {
     await writeFile(join(folder, name), content, { mode: 0o600 })
@@ -117,6 +119,7 @@ async function start({ spec, dialect, command, runDir, log }: SpawnOptions): Pro
     title: `${dialect.title} at ${url}`,
     client,
     dialect,
+    ...(kvEvents !== undefined && { kvEvents }),
     pid: child.pid,
     process: child,
     output,

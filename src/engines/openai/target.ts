@@ -21,6 +21,8 @@ export interface OpenAiTarget {
   chatOnly?: boolean
   /** It is laid to sleep when nothing needs it, and woken (vLLM's sleep mode). */
   sleeps?: boolean
+  /** Where it publishes the events of its KV cache: `tcp://host:port` or `ipc:///path`. */
+  kvEvents?: string
 }
 
 /** The variable of a spec's `env` that chooses one of the targets by its URL. */

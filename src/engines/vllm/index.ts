@@ -2,7 +2,7 @@ import { DroverError } from '../../inference/index.ts'
 import type { Engine, InstanceSpec } from '../contract.ts'
 import { createHttpEngine, type HttpEngineOptions } from '../openai/engine.ts'
 import { vllmDialect } from './dialect.ts'
-import { adapterName, environmentOf, launchLine, vllmCommands } from './launch-line.ts'
+import { adapterName, environmentOf, kvEventsOf, launchLine, vllmCommands } from './launch-line.ts'
 import { vllmMemory } from './log.ts'
 import { findVllm, type VllmFacts } from './probe.ts'
 
@@ -14,12 +14,14 @@ export function createVllmEngine({ program, ...options }: HttpEngineOptions & { 
   return createHttpEngine<VllmFacts>('vllm', options, {
     dialect: vllmDialect,
     find: () => findVllm(program),
-    command(spec, facts, { port, apiKey }) {
+    command(spec, facts, { port, folder, apiKey }) {
       refuseGroup(spec)
       const line = launchLine(spec, facts, { host: '127.0.0.1', port })
+      const events = kvEventsOf(spec, facts, folder)
       // Not on the command line, which everybody can read.
       const env = { ...environmentOf(spec), VLLM_API_KEY: apiKey }
-      return { argv: [...facts.command, ...line], env }
+      const argv = [...facts.command, ...line, ...(events?.args ?? [])]
+      return { argv, env, ...(events && { kvEvents: events.endpoint }) }
     },
     commands: vllmCommands,
     memory: vllmMemory,

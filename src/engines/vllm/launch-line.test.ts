@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { specOf } from '../../../test/support/engine-contract/bench.ts'
 import type { InstanceSpec } from '../contract.ts'
-import { launchLine, vllmCommands } from './launch-line.ts'
+import { kvEventsOf, launchLine, vllmCommands } from './launch-line.ts'
 import { vllmMemory } from './log.ts'
 import { vllmVersion } from './probe.ts'
 
@@ -63,6 +63,31 @@ describe('the launch line of vLLM', () => {
   it('refuses what vLLM cannot do', () => {
     expect(() => lineOf({ kvCacheType: 'q4_0' })).toThrow('vLLM keeps no KV cache of q4_0')
     expect(() => lineOf({ adapterPaths: ['/a', '/b'] })).toThrow('one adapter to a request')
+  })
+})
+
+describe('the events of its KV cache', () => {
+  const facts = { flags: new Set(['--kv-events-config']), version: '0.21.0' }
+  const of = (changes: Partial<InstanceSpec>, told: Partial<typeof facts> = {}, folder = '/run/a') =>
+    kvEventsOf(spec(changes), { ...facts, ...told }, folder)
+
+  it('are published on a socket of its own', () => {
+    expect(of({ parallel: { tensor: 2, pipeline: 1, data: 1 } })).toEqual({
+      endpoint: 'ipc:///run/a/kv-events',
+      args: [
+        '--kv-events-config',
+        '{"enable_kv_cache_events":true,"publisher":"zmq","endpoint":"ipc:///run/a/kv-events","topic":""}',
+      ],
+    })
+    expect(of({}, { version: '1.0.0rc1' })).toBeDefined()
+  })
+
+  it('are not asked for where they would cost something, or cannot be had', () => {
+    expect(of({}, { version: '0.20.2' })).toBeUndefined()
+    expect(of({}, { flags: new Set() })).toBeUndefined()
+    expect(of({ embedding: true })).toBeUndefined()
+    expect(of({ parallel: { tensor: 1, pipeline: 1, data: 2 } })).toBeUndefined()
+    expect(of({}, {}, `/${'long'.repeat(30)}`)).toBeUndefined()
   })
 })
 

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { DroverError } from '../../inference/index.ts'
 import type { EngineCommand, InstanceSpec, ParallelNode } from '../contract.ts'
 import type { VllmFacts } from './probe.ts'
@@ -37,6 +38,28 @@ export function launchLine(
   // Texts of prompts are nobody's business; a log of them was the default once.
   if (facts?.flags.has('--disable-log-requests')) args.push('--disable-log-requests')
   return args
+}
+
+/** `sun_path` holds 104 bytes on macOS, 108 on Linux. */
+const longestSocketPath = 103
+
+/**
+ * Where a vLLM of Drover's own publishes what its KV cache stores and evicts, in a folder of its own, and the flag for it.
+ * Undefined where it had better not: ranks of data parallelism publish each by itself, and before 0.21 events switch off
+ * the manager of hybrid caches, by which models with sliding windows lose memory and those with states do not start.
+ */
+export function kvEventsOf(
+  { parallel, embedding }: InstanceSpec,
+  { flags, version }: Pick<VllmFacts, 'flags' | 'version'>,
+  folder: string,
+): { endpoint: string; args: string[] } | undefined {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  const path = join(folder, 'kv-events')
+  if (embedding || (parallel?.data ?? 1) > 1 || !flags.has('--kv-events-config')) return undefined
+  if ((major === 0 && minor < 21) || Buffer.byteLength(path) > longestSocketPath) return undefined
+  const endpoint = `ipc://${path}`
+  const config = { enable_kv_cache_events: true, publisher: 'zmq', endpoint, topic: '' }
+  return { endpoint, args: ['--kv-events-config', JSON.stringify(config)] }
 }
 
 function parallelFlags({ parallel }: InstanceSpec, rank: number): string[] {

@@ -3,6 +3,8 @@ import type { Metadata, TensorFacts } from './facts.ts'
 
 /** Routed experts, in one tensor for all of them (`ffn_up_exps`) or one each (`ffn_up.3`, of older files). */
 const routedExpert = /^blk\.\d+\.ffn_(up|down|gate|gate_up)(_(ch)?exps\.|\.\d+\.)/
+/** A CPU with AMX packs matrices whose rows come in so many (`TILE_N` of ggml's `amx/mmq.cpp`, twice). */
+const packedRows = 32
 const feedForward = /^blk\.\d+\.ffn_(up|up_exps|gate_up_exps|up\.0)\.weight$/
 
 /** What each layer holds, by its tensors. A layer without a feed-forward tensor takes its width from the metadata. */
@@ -33,7 +35,7 @@ export function layersOf(
       layer.expertParameters += parameters
       const numbered = /ffn_up\.(\d+)\.weight$/.exec(name)
       layer.expertCount = Math.max(layer.expertCount, numbered ? Number(numbered[1]) + 1 : (shape[2] ?? 0))
-    } else if (shape.length === 2) {
+    } else if (shape.length === 2 && (shape[1] ?? 0) % packedRows === 0) {
       const ofLayer = matrices[Number(index)] ?? {}
       ofLayer[type] = (ofLayer[type] ?? 0) + bytes
     }

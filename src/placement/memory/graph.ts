@@ -2,11 +2,13 @@ import { type LayerShape, type ModelShape, tensorBytes } from '../../models/inde
 import type { RunShape } from '../contract.ts'
 import { createGraph, type Graph, input, step, type Tensor, view } from './allocator.ts'
 import {
+  cacheWidths,
   cellsOf,
   hasCache,
   isSliding,
   padContext,
   physicalBatch,
+  reservedTokens,
   valueTypeOf,
   windowCells,
 } from './kv-cache.ts'
@@ -18,6 +20,7 @@ import { expertMatrixBytes, layersOf } from './layers.ts'
  */
 
 const f32Bytes = 4
+const f16Bytes = 2
 const i32Bytes = 4
 const i64Bytes = 8
 
@@ -68,11 +71,12 @@ interface CacheInputs {
 /** The computation of a whole batch over a part of a model. */
 export function graphOf(shape: ModelShape, run: RunShape, embedding: boolean, part: GraphPart): Graph {
   const graph = createGraph(part.copies)
-  const tokens = physicalBatch(run)
-  const outputs = embedding || run.batchLogits ? tokens : Math.min(tokens, run.slots)
+  const tokens = reservedTokens(run)
+  const all = physicalBatch(run)
+  const outputs = embedding || run.batchLogits ? all : Math.min(all, run.slots)
   const width = f32Bytes * tokens * shape.embeddingLength
   let hidden = beginning(graph, part.begins, tokens, width)
-  const inputs = inputsOf(graph, shape, run, tokens, outputs)
+  const inputs = inputsOf(graph, shape, run, { tokens, outputs, layers: part.layers })
   const { borrowsExperts = false } = part
   const common = { graph, shape, run, tokens, outputs, embedding, inputs }
   const sizes: Sizes = { ...common, borrowsExperts, layers: layersOf(shape) }
@@ -104,19 +108,26 @@ function beginning(graph: Graph, begins: GraphPart['begins'], tokens: number, wi
   return hidden
 }
 
-function inputsOf(graph: Graph, shape: ModelShape, run: RunShape, tokens: number, outputs: number): Inputs {
+/** A kind of cache that no layer here uses has no inputs; where there are no layers, inputs are kept for all of them. */
+function inputsOf(
+  graph: Graph,
+  shape: ModelShape,
+  run: RunShape,
+  { tokens, outputs, layers }: { tokens: number; outputs: number; layers: readonly number[] },
+): Inputs {
   const positions = input(graph, i32Bytes * tokens)
-  const cells = hasCache(shape) ? padContext(run.contextLength) : tokens
-  const attends = shape.headCountKv.some((heads) => heads > 0)
-  const whole = attends ? cacheInputs(graph, shape, run, tokens, cells) : noCache(graph)
-  const hasWindow = shape.headCountKv.some((_, layer) => isSliding(shape, layer))
-  const window = hasWindow
-    ? cacheInputs(graph, shape, run, tokens, windowCells(shape.slidingWindow ?? 0, run))
-    : whole
+  const here = layers.length > 0 ? layers : shape.headCountKv.map((_, layer) => layer)
+  const attending = here.filter((layer) => (shape.headCountKv[layer] ?? 0) > 0)
+  const inputsFor = (sliding: boolean, cells: number) =>
+    attending.some((layer) => isSliding(shape, layer) === sliding)
+      ? cacheInputs(graph, shape, run, tokens, cells)
+      : noCache(graph)
+  const whole = inputsFor(false, hasCache(shape) ? padContext(run.contextLength) : tokens)
+  const window = inputsFor(true, windowCells(shape.slidingWindow ?? 0, run))
   return { positions, whole, window, outputs: input(graph, i32Bytes * outputs) }
 }
 
-/** Of a model without attention: no mask, no rows. */
+/** No mask, no rows. */
 const noCache = (graph: Graph): CacheInputs => {
   const nothing = input(graph, 0)
   return { mask: nothing, keyRows: nothing, valueRows: nothing }
@@ -198,28 +209,57 @@ function attention(sizes: Sizes, normed: Tensor, layer: number): Tensor {
     fused ? view(graph, fused, bytes) : view(graph, step(graph, bytes, [normed]))
   const turn = (of: Tensor, bytes: number, rotation: Tensor | undefined) =>
     rotation ? view(graph, step(graph, bytes, [view(graph, of), rotation])) : of
-  const place = (of: Tensor, bytes: number) => step(graph, bytes, [of, inputs.positions])
+  // Turned where they are, unless they lie side by side in one matrix.
+  const place = (of: Tensor, bytes: number) =>
+    step(graph, bytes, [of, inputs.positions], { inplace: !fused })
 
   const query = turn(place(project(queryBytes), queryBytes), queryBytes, cache.keyRotation)
   const value = turn(project(valueBytes), valueBytes, cache.valueRotation)
   const key = turn(place(project(keyBytes), keyBytes), keyBytes, cache.keyRotation)
-  step(graph, 0, [view(graph, key), cache.keyRows])
-  step(graph, 0, [view(graph, value), cache.valueRows])
+  if (hasCache(shape)) {
+    step(graph, 0, [view(graph, key), cache.keyRows])
+    step(graph, 0, [view(graph, value), cache.valueRows])
+  }
+  const read = readBack(sizes, layer, { key, value })
 
   const asked = view(graph, view(graph, query))
   const outputBytes = f32Bytes * tokens * shape.headCount * valueLength
   let attended: Tensor
   if (run.flashAttention === 'off') {
     const scoreBytes = f32Bytes * cellsOf(shape, layer, run) * tokens * shape.headCount
-    const scores = step(graph, scoreBytes, [asked])
+    const scores = step(graph, scoreBytes, [asked, ...read.keys])
     const weights = step(graph, scoreBytes, [scores, cache.mask], { inplace: true })
-    const mixed = step(graph, outputBytes, [weights])
+    const mixed = step(graph, outputBytes, [weights, ...read.values()])
     attended = step(graph, outputBytes, [view(graph, mixed)])
   } else {
-    attended = view(graph, step(graph, outputBytes, [asked, cache.mask]))
+    attended = view(graph, step(graph, outputBytes, [asked, ...read.keys, ...read.values(), cache.mask]))
   }
   attended = turn(attended, outputBytes, cache.valueRotation)
   return step(graph, f32Bytes * tokens * shape.embeddingLength, [attended])
+}
+
+/**
+ * Keys and values as attention reads them, as far as that takes memory: a cache of 32-bit floats is rounded for flash
+ * attention, all of it; what is kept nowhere is read where it was computed, rounded or, without, its values transposed.
+ */
+function readBack(
+  { graph, shape, run }: Sizes,
+  layer: number,
+  computed: { key: Tensor; value: Tensor },
+): { keys: Tensor[]; values: () => Tensor[] } {
+  const flash = run.flashAttention !== 'off'
+  const rounded = (of: Tensor[], bytes: number) => [step(graph, bytes, of)]
+  if (!hasCache(shape)) {
+    const { key, value } = { key: view(graph, computed.key), value: view(graph, computed.value) }
+    if (!flash) return { keys: [key], values: () => [step(graph, value.bytes, [view(graph, value)])] }
+    const [keys, values] = [rounded([key], key.bytes / 2), rounded([value], value.bytes / 2)]
+    return { keys, values: () => values }
+  }
+  if (!flash || run.kvCacheType !== 'f32') return { keys: [], values: () => [] }
+  const widths = cacheWidths(shape, layer)
+  const cells = run.slots * cellsOf(shape, layer, run)
+  const [keys, values] = [rounded([], f16Bytes * cells * widths.keys), rounded([], f16Bytes * cells * widths.values)]
+  return { keys, values: () => values }
 }
 
 /** What a layer draws from the tokens before: by attention, by a state, or (Falcon-H1) by both side by side. */

@@ -16,9 +16,14 @@ export function windowCells(window: number, run: RunShape): number {
   return Math.min(cells, padContext(window + physicalBatch(run)))
 }
 
-/** Tokens that are computed at once: no batch is longer than all slots' contexts together. */
+/** Tokens that are computed at once: no batch is longer than all slots' contexts together, as they were asked for. */
 export function physicalBatch({ batchSize, contextLength, slots }: RunShape): number {
-  return Math.max(1, Math.min(batchSize, slots * padContext(contextLength)))
+  return Math.max(1, Math.min(batchSize, slots * contextLength))
+}
+
+/** Tokens that buffers are laid out for: as many of each slot (`llama_context::graph_reserve`). */
+export function reservedTokens(run: RunShape): number {
+  return Math.ceil(physicalBatch(run) / run.slots) * run.slots
 }
 
 /** Type of the values: without flash attention llama.cpp cannot quantise them, and they are kept as f16. */
@@ -32,7 +37,7 @@ export function isSliding(shape: ModelShape, layer: number): boolean {
 
 /** Cells that a slot has in a layer. */
 export function cellsOf(shape: ModelShape, layer: number, run: RunShape): number {
-  if (!hasCache(shape)) return physicalBatch(run)
+  if (!hasCache(shape)) return reservedTokens(run)
   return isSliding(shape, layer) ? windowCells(shape.slidingWindow ?? 0, run) : padContext(run.contextLength)
 }
 

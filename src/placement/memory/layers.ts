@@ -42,8 +42,12 @@ const amxGrowth: Readonly<Record<string, number>> = {
 }
 
 /** Types that a CPU keeps in an order of its own, apart from the file's. */
-const repacked = /^(Q4_0|Q4_K|IQ4_NL)$/
-const repackedByAmx = /^(F16|Q4_0|Q4_1|Q8_0|Q[456]_K|IQ4_NL|IQ4_XS)$/
+const repacked = /^(Q4_0|Q4_K|IQ4_NL|MXFP4)$/
+const repackedByAmx = /^(F16|Q4_0|Q4_1|Q8_0|Q[456]_K|IQ4_XS)$/
+
+/** Of how many rows each a matrix must be, for AMX and for other CPUs. */
+const amxRows = 32
+const repackedRows = 8
 
 /** Bytes that a layer takes of host memory beyond its tensors, on a CPU with AMX. */
 export function amxBytesOf(layer: LayerShape): number {
@@ -60,8 +64,10 @@ export function amxBytesOf(layer: LayerShape): number {
 export function headBytes(shape: ModelShape, on: { cpu: boolean; amx: boolean }): number {
   const { outputType = '' } = shape
   const matrix = shape.tiedEmbeddings ? shape.inputBytes : shape.outputBytes
-  const packed = on.cpu && on.amx ? matrix * (amxGrowth[outputType] ?? 0) : 0
+  const takes = (rows: number, types: RegExp) => shape.vocabularySize % rows === 0 && types.test(outputType)
+  const tiled = on.cpu && on.amx && takes(amxRows, repackedByAmx)
+  const packed = tiled ? matrix * (amxGrowth[outputType] ?? 0) : 0
   if (!shape.tiedEmbeddings) return shape.outputBytes + packed
-  const copied = !on.cpu || (on.amx ? repackedByAmx : repacked).test(outputType)
+  const copied = !on.cpu || tiled || takes(repackedRows, repacked)
   return shape.outputBytes + (copied ? shape.inputBytes + packed : 0)
 }

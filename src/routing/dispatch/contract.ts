@@ -85,6 +85,11 @@ export interface Dispatcher {
   serviceOf(key: string, nowMs: number): Service | undefined
   firstToken(requestId: number, nowMs: number): void
   tokens(requestId: number, count: number): void
+  /**
+   * The engine has evicted all but the first `keptTokens` of a prompt that it has run at some time. Nothing happens for
+   * an instance that is gone.
+   */
+  cacheShrunk(instanceId: number, blocks: PrefixBlocks, keptTokens: number, nowMs: number): void
   /** Nothing happens for a request that does not run: its instance may have ended first. */
   ended(requestId: number, end: RunEnd, nowMs: number): void
 }

@@ -10,7 +10,7 @@ import {
   type RouteRequest,
 } from '../policy/index.ts'
 import type { Predictor } from '../prediction/contract.ts'
-import type { PrefixIndex, PrefixMatch } from '../prefix/contract.ts'
+import type { PrefixBlocks, PrefixIndex, PrefixMatch } from '../prefix/contract.ts'
 import {
   type BookedInstance,
   beginRun,
@@ -293,6 +293,11 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     run.booked.activeTokens += count
   }
 
+  function cacheShrunk(instanceId: number, blocks: PrefixBlocks, keptTokens: number, nowMs: number): void {
+    if (instances.has(instanceId))
+      prefix.evict(instanceId, blocks, Math.floor(keptTokens / blocks.blockTokens), nowMs)
+  }
+
   function ended(requestId: number, end: RunEnd, nowMs: number): void {
     const run = runs.get(requestId)
     if (!run) return
@@ -342,7 +347,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     prefix.insert(booked.info.id, blocks, nowMs)
   }
 
-  return { add, loaded, remove, decide, started, serviceOf, firstToken, tokens, ended }
+  return { add, loaded, remove, decide, started, serviceOf, firstToken, tokens, cacheShrunk, ended }
 }
 
 type Exclusion = Decision['excluded'][number]

@@ -32,6 +32,8 @@ export interface Lease {
   /** The engine's first sign that the prompt has been read. */
   firstToken(): void
   tokens(count: number): void
+  /** The instance's cache has only so much left of the prompt; after the release too. */
+  cacheShrunk(keptTokens: number): void
   release(end?: LeaseEnd): void
 }
 

@@ -36,6 +36,9 @@ export function createLease(
       uncharged += count
       if (uncharged >= chargeEveryTokens) charge()
     },
+    cacheShrunk: (keptTokens) => {
+      if (request.blocks) dispatcher.cacheShrunk(entryId, request.blocks, keptTokens, clock.now())
+    },
     release: (end = { outcome: 'withdrawn' }) => {
       if (over) return
       over = true

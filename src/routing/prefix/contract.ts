@@ -38,6 +38,8 @@ export interface PrefixIndex {
   insert(instance: number, prompt: PrefixBlocks, nowMs: number): void
   /** The engine has said that only `blocks` of this prompt were there: what lies beyond was an error. */
   correct(instance: number, prompt: PrefixBlocks, blocks: number, nowMs: number): void
+  /** The engine has evicted all but the first `blocks` of this prompt. Does not count as use, nor say that those are held. */
+  evict(instance: number, prompt: PrefixBlocks, blocks: number, nowMs: number): void
   /** How many blocks an instance holds at most; what is too much is forgotten, least recently used first. */
   setCapacity(instance: number, blocks: number): void
   /** The instance is gone: everything of it, and of it alone, is forgotten. */
@@ -52,6 +54,6 @@ export interface PrefixStats {
   budgetBytes: number
   /** Records that were dropped for want of room. */
   evicted: number
-  /** What `correct` has taken away. */
+  /** What `correct` and `evict` have taken away. */
   corrected: number
 }

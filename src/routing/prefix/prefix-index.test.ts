@@ -173,6 +173,23 @@ describe('what an engine reports', () => {
     expect(index.stats().corrected).toBe(0)
   })
 
+  it('is what it has evicted: that is gone, and what is left is no more used than before', () => {
+    const index = create()
+    const prompt = promptOf(range(0, 10))
+    const since = promptOf(range(20, 30))
+    for (const instance of [1, 2]) index.insert(instance, prompt, 0)
+    index.insert(1, since, 1)
+    index.evict(1, prompt, 6, 2)
+    expect(holders(index, prompt)).toEqual({ 1: 6, 2: 10 })
+    // Still the least recently used.
+    index.setCapacity(1, 10)
+    expect([index.heldBy(1, prompt, 2), index.heldBy(1, since, 2)]).toEqual([0, 10])
+    index.evict(1, prompt, 4, 3)
+    index.evict(3, prompt, 4, 3)
+    expect(holders(index, prompt), 'and nobody is said to hold anything').toEqual({ 2: 10 })
+    expect(index.stats()).toMatchObject({ records: 20, corrected: 4 })
+  })
+
   it('may be that it had nothing', () => {
     const index = create()
     const prompt = promptOf(range(0, 10))

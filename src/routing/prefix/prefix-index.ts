@@ -154,8 +154,8 @@ export function createPrefixIndex({ budgetBytes, maxAgeMs }: PrefixIndexOptions)
     }
   }
 
-  /** Marks as used the first blocks, up to `to`, as far as the owner holds them; returns how far, and what ends there. */
-  function touch(owner: Owner, hashes: readonly number[], to: number, nowMs: number) {
+  /** How far the owner holds the first blocks, up to `to`, and what ends there, cut off from what goes on behind it. */
+  function heldTo(owner: Owner, hashes: readonly number[], to: number) {
     for (;;) {
       const held = heldDepth(owner, walk(hashes, to))
       if (held === 0) return { at: 0, end: 0 }
@@ -170,10 +170,15 @@ export function createPrefixIndex({ budgetBytes, maxAgeMs }: PrefixIndexOptions)
         }
         run = cut(run, same)
       }
-      const end = holdings.find(run, owner)
-      holdings.touch(end, nowMs)
-      return { at, end }
+      return { at, end: holdings.find(run, owner) }
     }
+  }
+
+  /** Drops what the owner holds from this block on, with which a run begins. */
+  function dropFrom(owner: Owner, hash: number | undefined): void {
+    const run = hash === undefined ? 0 : runs.find(hash)
+    const wrong = run && holdings.find(run, owner)
+    if (wrong !== 0) counts.corrected += dropTree(wrong)
   }
 
   /** Appends blocks to the run of this holding, where nobody else holds or continues it; returns how many. */
@@ -197,7 +202,8 @@ export function createPrefixIndex({ budgetBytes, maxAgeMs }: PrefixIndexOptions)
   /** The instance holds the first `most` blocks and has used them now. Returns how many of them there was room for. */
   function hold(owner: Owner, hashes: readonly number[], most: number, nowMs: number): number {
     const to = Math.min(most, owner.capacity)
-    let { at, end } = touch(owner, hashes, to, nowMs)
+    let { at, end } = heldTo(owner, hashes, to)
+    if (end !== 0) holdings.touch(end, nowMs)
     trim(owner, owner.capacity - (to - at))
     while (at < to) {
       const run = runs.find(hashes[at] as number)
@@ -255,10 +261,13 @@ export function createPrefixIndex({ budgetBytes, maxAgeMs }: PrefixIndexOptions)
       const most = Math.max(0, Math.min(Math.floor(blocks), hashes.length))
       const held = most === 0 ? 0 : hold(ownerOf(instance), hashes, most, clockMs)
       const owner = instances.get(instance)
-      if (!owner || held === hashes.length) return
-      const run = runs.find(hashes[held] as number)
-      const wrong = run && holdings.find(run, owner)
-      if (wrong !== 0) counts.corrected += dropTree(wrong)
+      if (owner) dropFrom(owner, hashes[held])
+    },
+    evict(instance, { hashes }, blocks, nowMs) {
+      moveClock(nowMs)
+      const owner = instances.get(instance)
+      const most = Math.max(0, Math.floor(blocks))
+      if (owner && most < hashes.length && heldTo(owner, hashes, most).at === most) dropFrom(owner, hashes[most])
     },
     setCapacity(instance, blocks) {
       if (!(blocks >= 0)) throw new RangeError(`instance ${instance} cannot hold ${blocks} blocks`)

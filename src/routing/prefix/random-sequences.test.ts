@@ -24,6 +24,10 @@ const operation = fc.oneof(
     arbitrary: fc.record({ type: fc.constant('correct' as const), instance, prompt, blocks: fc.nat(100) }),
   },
   {
+    weight: 2,
+    arbitrary: fc.record({ type: fc.constant('evict' as const), instance, prompt, blocks: fc.nat(100) }),
+  },
+  {
     weight: 1,
     arbitrary: fc.record({ type: fc.constant('setCapacity' as const), instance, blocks: fc.nat(150) }),
   },
@@ -43,6 +47,10 @@ function apply(index: PrefixIndex, reference: Reference, step: Operation, nowMs:
     case 'correct':
       index.correct(step.instance, step.prompt, step.blocks, nowMs)
       reference.correct(step.instance, step.prompt, step.blocks)
+      break
+    case 'evict':
+      index.evict(step.instance, step.prompt, step.blocks, nowMs)
+      reference.evict(step.instance, step.prompt, step.blocks)
       break
     case 'setCapacity':
       index.setCapacity(step.instance, step.blocks)
@@ -140,15 +148,17 @@ it('keeps to its budget, claims nothing that nobody was sent, and leaves nothing
 
 it('survives hashes that are no chain, as a collision makes them', () => {
   const hashes = fc.array(fc.integer({ min: 0, max: 6 }), { maxLength: 30 })
-  const steps = fc.array(fc.record({ instance, hashes, blocks: fc.nat(30), correct: fc.boolean() }), {
+  const act = fc.constantFrom('insert', 'correct', 'evict')
+  const steps = fc.array(fc.record({ instance, hashes, blocks: fc.nat(30), act }), {
     maxLength: 20,
   })
   fc.assert(
     fc.property(steps, fc.integer({ min: 2200, max: 8000 }), (sequence, budgetBytes) => {
       const index = createPrefixIndex({ budgetBytes, maxAgeMs: Number.POSITIVE_INFINITY })
-      for (const [at, { instance, hashes, blocks, correct }] of sequence.entries()) {
+      for (const [at, { instance, hashes, blocks, act }] of sequence.entries()) {
         const asked = { hashes, blockTokens: 16, promptTokens: hashes.length * 16 }
-        if (correct) index.correct(instance, asked, blocks, at)
+        if (act === 'correct') index.correct(instance, asked, blocks, at)
+        else if (act === 'evict') index.evict(instance, asked, blocks, at)
         else index.insert(instance, asked, at)
         index.setCapacity(instance, 40)
         for (const { blocks } of index.match(asked, at)) expect(blocks).toBeLessThanOrEqual(hashes.length)

@@ -77,6 +77,10 @@ export function createReference(maxAgeMs: number) {
       const beyond = hashes[kept]
       if (beyond !== undefined) dropTree(blocksOf(instance), beyond)
     },
+    evict(instance: number, prompt: PrefixBlocks, there: number) {
+      const beyond = prompt.hashes[there]
+      if (beyond !== undefined && heldBy(instance, prompt) >= there) dropTree(blocksOf(instance), beyond)
+    },
     setCapacity(instance: number, capacity: number) {
       capacities.set(instance, capacity)
       trim(instance)

@@ -8,6 +8,8 @@ const shape = z.object({
   input_length: z.int().min(0),
   output_length: z.int().min(0),
   hash_ids: z.array(z.int()).default([]),
+  /** Of a conversation: in Qwen's traces, which have the same form but for times in seconds. */
+  chat_id: z.unknown().optional(),
 })
 
 type Row = z.infer<typeof shape>
@@ -22,12 +24,17 @@ const shareOnGrid = 0.99
  * Mooncake's traces (FAST'25): a JSON object a line, `timestamp` in milliseconds, `hash_ids` chained blocks of the
  * prompt, of 512 tokens there. The same form with other sizes of block is known too: the size is the one that the
  * number of blocks agrees with, an incomplete last block listed or not. Mooncake writes times down to 3 s.
+ *
+ * Those of Qwen on Bailian (`qwen-bailian-usagetraces-anon`) name the conversation besides, have blocks of 16 tokens, and
+ * times in seconds.
  */
 export const readMooncake: TraceReader = async (lines, { requests = Number.POSITIVE_INFINITY }) => {
   const rows: { line: Line; row: Row }[] = []
   for await (const line of lines) {
     if (rows.length >= requests) break
-    rows.push({ line, row: parseLine(line, shape) })
+    const row = parseLine(line, shape)
+    if (row.chat_id !== undefined) row.timestamp *= 1000
+    rows.push({ line, row })
   }
   const blockTokens = blockTokensOf(rows)
   const isOnGrid = ({ row }: { row: Row }) => (row.timestamp + offGridMs) % gridMs <= 2 * offGridMs

@@ -45,6 +45,16 @@ describe('traces', () => {
     ).rejects.toThrow(/line 2: 1 hash_ids do not agree with 1100 tokens in blocks of 512/)
   })
 
+  it('of Qwen have their times in seconds', async () => {
+    const turn = (chat_id: number, parent_chat_id: number, timestamp: number) => ({
+      ...{ chat_id, parent_chat_id, type: 'text', turn: 1 },
+      ...mooncake(timestamp, 40, 3, [1, 2, 3]),
+    })
+    const trace = await readTrace(file([turn(159, -1, 61.114), turn(160, 159, 63.5)]))
+    expect(trace).toMatchObject({ format: 'mooncake', blockTokens: 16, bucketMs: 0 })
+    expect(trace.requests[1]?.atMs).toBeCloseTo(2386)
+  })
+
   it('know an answer by the turn that follows it, and give every other answer blocks of its own', async () => {
     const { requests } = await readTrace(
       file([

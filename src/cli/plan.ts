@@ -9,7 +9,7 @@ export function planCommand(): Command {
   return new Command('plan')
     .argument(
       '<MODEL...>',
-      'a model of the store, a GGUF file, a Hugging Face folder, or a well-known name; several: all at the same time',
+      'a model of the store, a GGUF file, a Hugging Face folder, or a well-known name; several: all at the same time, each perhaps with wishes of its own (qwen3:8b,ctx=8192,replicas=2,priority=1)',
     )
     .description('How models would lie on GPUs, these or others: layout, speed, command lines, and why')
     .option('--gpus <list>', 'plan for these machines, such as "2x4090,cpu:64" or "8x3090 / 8x3090 @10gbe"')

@@ -24,11 +24,13 @@ export { estimateMemory, type MemoryEstimate, type MemoryWishes } from './memory
 export { describePlan, drawPlan, drawPlans, letterOf, type PictureOptions } from './picture/index.ts'
 export { type ModelParts, planModelOf } from './plan-model.ts'
 export {
+  type PlannedModel,
   type PlanQuery,
   type PlanRequestBody,
   type PlansQuery,
   planRequestFromQuery,
   planRequestSchema,
+  queryValue,
   readPlanRequest,
   usualContextLength,
 } from './plan-request.ts'

@@ -38,6 +38,20 @@ describe('a request for a plan', () => {
     })
   })
 
+  it('has wishes of one model among several beside those of all', () => {
+    const request = readPlanRequest({
+      models: ['m', { model: 'n', context_length: 4096, pin: ['gpu1'], priority: 2 }],
+      slots: 2,
+    })
+    expect(request).toEqual({
+      models: [
+        { model: 'm', wishes: {} },
+        { model: 'n', wishes: { contextLength: 4096, pins: ['gpu1'] }, priority: 2 },
+      ],
+      wishes: { slots: 2 },
+    })
+  })
+
   it('is the same from a query', () => {
     const query = {
       model: '7',
@@ -68,6 +82,16 @@ describe('a request for a plan', () => {
     [{ model: 'm', reserve: 'much' }, '"reserve": it is no size such as 1GiB or 500MB, not "much"'],
     [{ model: 'm', slots: 0 }, '"slots": Too small'],
     [{ model: 'm', gpus: '4090', inventory: {} }, 'give one of them'],
+    [
+      { models: ['m', { model: 'n', slot: 1 }] },
+      'models[1]: there is no field "slot", but model, priority, ',
+    ],
+    [{ models: ['m', { model: 'n', slots: 0 }] }, 'models[1]: "slots": Too small'],
+    [{ models: ['m', { slots: 1 }] }, 'models[1]: model is required'],
+    [{ models: ['m', 5] }, '"models": Invalid input, not ["m",5]'],
+    [{ models: ['m', null] }, 'models[1]: a plan is asked for by an object with "model"'],
+    [{ models: ['m', { model: 'm', slots: 2 }] }, '"models" has "m" twice'],
+    [{ models: [] }, '"models": Too small'],
   ])('is refused in words: %j', (body, words) => {
     expect(() => readPlanRequest(body)).toThrow(words)
   })
@@ -92,11 +116,9 @@ describe('a request for a plan', () => {
   })
 
   it('names one model, or several that differ', () => {
-    expect(readPlanRequest({ models: ['a', 'b'], slots: 1 })).toEqual({
-      models: ['a', 'b'],
-      wishes: { slots: 1 },
-    })
-    expect(planRequestFromQuery({ models: 'a, b' })).toEqual({ models: ['a', 'b'], wishes: {} })
+    const models = ['a', 'b'].map((model) => ({ model, wishes: {} }))
+    expect(readPlanRequest({ models: ['a', 'b'], slots: 1 })).toEqual({ models, wishes: { slots: 1 } })
+    expect(planRequestFromQuery({ models: 'a, b' })).toEqual({ models, wishes: {} })
     expect(() => readPlanRequest({ model: 'a', models: ['b'] })).toThrow('give one of them')
     expect(() => readPlanRequest({ models: ['a', 'b', 'a'] })).toThrow('"models" has "a" twice')
     expect(() => readPlanRequest({ models: [] })).toThrow('"models": Too small')

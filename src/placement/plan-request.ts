@@ -16,11 +16,9 @@ const strategies = ['single', 'data', 'tensor', 'pipeline', 'hybrid'] as const
 const cacheTypes = ['f32', 'f16', 'bf16', 'q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0', 'iq4_nl'] as const
 const engines = ['llama.cpp', 'embedded', 'ollama', 'vllm', 'sglang', 'exllama', 'openai'] as const
 
-const requestShape = z.strictObject({
-  model: z.string().min(1).describe('a model of the store, or a well-known one').optional(),
-  models: names.max(16).describe('in place of `model`: several that are to run at the same time').optional(),
-  gpus: z.string().optional().describe('machines to plan for: `2x4090,cpu:64 / 8x3090 @10gbe`'),
-  inventory: z.unknown().optional().describe('machines to plan for, as an inventory file has them'),
+const name = z.string().min(1)
+
+const wishFields = {
   strategy: z.enum(strategies).optional(),
   context_length: whole.optional().describe('tokens of a slot'),
   slots: whole.optional(),
@@ -46,6 +44,27 @@ const requestShape = z.strictObject({
   engines: z.array(z.enum(engines)).min(1).optional(),
   algorithm: z.enum(['memory_only', 'performance_aware', 'power_aware']).optional(),
   objective: z.enum(['latency', 'throughput']).optional(),
+}
+
+const oneOfSeveral = z.strictObject({
+  model: name,
+  priority: z.int().optional().describe('the highest is placed first; 0 by default'),
+  ...wishFields,
+})
+
+const requestShape = z.strictObject({
+  model: name.describe('a model of the store, or a well-known one').optional(),
+  models: z
+    .array(z.union([name, oneOfSeveral]))
+    .min(1)
+    .max(16)
+    .describe(
+      'in place of `model`: several that are to run at the same time, by name, or with wishes of their own',
+    )
+    .optional(),
+  gpus: z.string().optional().describe('machines to plan for: `2x4090,cpu:64 / 8x3090 @10gbe`'),
+  inventory: z.unknown().optional().describe('machines to plan for, as an inventory file has them'),
+  ...wishFields,
 })
 
 /** What a plan may be asked with, key by key as `POST /api/plan` takes it. */
@@ -62,7 +81,16 @@ export interface PlanQuery {
 /** The same of several models that are to run at the same time; their names differ. */
 export interface PlansQuery extends Omit<PlanQuery, 'model' | 'models'> {
   model?: undefined
-  models: readonly [string, ...string[]]
+  models: readonly [PlannedModel, ...PlannedModel[]]
+}
+
+/** One of several models. */
+export interface PlannedModel {
+  model: string
+  /** Its own, which come before those of all. */
+  wishes: PlanWishes
+  /** The highest is placed first; 0 by default. */
+  priority?: number
 }
 
 /** JSON Schema of the body. */
@@ -74,7 +102,8 @@ export const planRequestSchema: Record<string, unknown> = z.toJSONSchema(request
 /** Reads a request. Throws `invalid_request` that names the field, its value and what is allowed. */
 export function readPlanRequest(content: unknown): PlanQuery | PlansQuery {
   const parsed = requestShape.safeParse(content)
-  if (!parsed.success) throw new DroverError('invalid_request', refusal(parsed.error.issues[0], content))
+  if (!parsed.success)
+    throw new DroverError('invalid_request', refusal(parsed.error.issues[0], content, requestShape))
   const { model, models, gpus, inventory, ...asked } = parsed.data
   if (gpus !== undefined && inventory !== undefined) {
     throw new DroverError(
@@ -91,7 +120,9 @@ export function readPlanRequest(content: unknown): PlanQuery | PlansQuery {
   }
 }
 
-function subjectsOf(model: string | undefined, models: readonly string[] | undefined) {
+type Named = string | z.output<typeof oneOfSeveral>
+
+function subjectsOf(model: string | undefined, models: readonly Named[] | undefined) {
   if (model !== undefined && models !== undefined) {
     throw new DroverError(
       'invalid_request',
@@ -99,9 +130,10 @@ function subjectsOf(model: string | undefined, models: readonly string[] | undef
     )
   }
   if (model !== undefined) return { model }
-  const [first, ...more] = models ?? []
+  const [first, ...more] = (models ?? []).map(plannedModel)
   if (first === undefined) throw new DroverError('invalid_request', 'model is required, or models')
-  const twice = more.find((name, at) => name === first || more.indexOf(name) < at)
+  const known = [first, ...more].map((one) => one.model)
+  const twice = known.find((one, at) => known.indexOf(one) < at)
   if (twice !== undefined) {
     throw new DroverError(
       'invalid_request',
@@ -111,18 +143,33 @@ function subjectsOf(model: string | undefined, models: readonly string[] | undef
   return { models: [first, ...more] as const }
 }
 
-function refusal(issue: z.core.$ZodIssue | undefined, content: unknown): string {
+function plannedModel(named: Named): PlannedModel {
+  if (typeof named === 'string') return { model: named, wishes: {} }
+  const { model, priority, ...asked } = named
+  return { model, wishes: wishesOf(asked), ...(priority !== undefined && { priority }) }
+}
+
+type Shape = typeof requestShape | typeof oneOfSeveral
+
+function refusal(issue: z.core.$ZodIssue | undefined, content: unknown, shape: Shape): string {
+  const [key, at] = issue?.path ?? []
+  const value = key === undefined ? content : fieldOf(content, key)
+  const one = key === 'models' && typeof at === 'number' ? fieldOf(value, at) : undefined
+  const [own] = typeof one === 'object' ? (oneOfSeveral.safeParse(one).error?.issues ?? []) : []
+  if (own) return `models[${String(at)}]: ${refusal(own, one, oneOfSeveral)}`
   if (issue?.code === 'unrecognized_keys') {
-    return `there is no field "${issue.keys[0]}", but ${Object.keys(requestShape.shape).join(', ')}`
+    return `there is no field "${issue.keys[0]}", but ${Object.keys(shape.shape).join(', ')}`
   }
-  const [key] = issue?.path ?? []
   if (key === undefined) return 'a plan is asked for by an object with "model"'
-  const value = typeof content === 'object' && content !== null ? Reflect.get(content, key) : undefined
   if (value === undefined || (key === 'model' && value === '')) return `${String(key)} is required`
   return `"${String(key)}": ${issue?.message}, not ${JSON.stringify(value)}`
 }
 
-type Asked = Omit<z.output<typeof requestShape>, 'model' | 'models' | 'gpus' | 'inventory'>
+function fieldOf(content: unknown, key: PropertyKey): unknown {
+  return typeof content === 'object' && content !== null ? Reflect.get(content, key) : undefined
+}
+
+type Asked = Omit<z.output<typeof oneOfSeveral>, 'model' | 'priority'>
 
 function wishesOf(asked: Asked): PlanWishes {
   const wishes: { [Key in keyof PlanWishes]: PlanWishes[Key] | undefined } = {
@@ -162,7 +209,8 @@ export function planRequestFromQuery(query: Readonly<Record<string, string>>): P
 const listed: readonly string[] = ['models', 'pin', 'avoid', 'prefer', 'shun', 'engines']
 const written: readonly string[] = ['model', 'gpus', 'reserve']
 
-function queryValue(key: string, text: string): unknown {
+/** The value of a field as it is written in a query. */
+export function queryValue(key: string, text: string): unknown {
   if (listed.includes(key)) return text.split(',').map((part) => part.trim())
   if (written.includes(key)) return text
   if (/^\d+(\.\d+)?$/.test(text)) return Number(text)

@@ -14,6 +14,8 @@ export interface PlanTask {
 export interface TaskRequest {
   model: PlanModel
   wishes: PlanWishes
+  /** Among several models; 0 by default. */
+  priority?: number
   /** What was learned of the memory that such models take; absent: nothing. */
   corrections?: Corrections
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { InstanceSpec } from '../../engines/index.ts'
 import { DroverError } from '../../inference/index.ts'
-import { findFamous, type PlansReport, parseGpuList } from '../../placement/index.ts'
+import { findFamous, type PlannedModel, type PlansReport, parseGpuList } from '../../placement/index.ts'
 import { testApi } from '../testing/double.ts'
 import { makePlan, makePlans } from './plan.ts'
 import type { PlanSources } from './plan-sources.ts'
@@ -24,6 +24,8 @@ function sourcesWith(gpus: string, more: Partial<PlanSources> = {}) {
   }
   return { sources, specs }
 }
+
+const named = (model: string): PlannedModel => ({ model, wishes: {} })
 
 describe('a plan', () => {
   it('is for this machine, under its configuration, where no other is named', async () => {
@@ -79,7 +81,8 @@ describe('a plan', () => {
 
   it('of several models has a part for each, with ports of their own', async () => {
     const { sources, specs } = sourcesWith('3090')
-    const report = await makePlans({ models: ['llama3.1:8b', 'qwen3:4b'], wishes: { slots: 1 } }, sources)
+    const models = [named('llama3.1:8b'), named('qwen3:4b')] as const
+    const report = await makePlans({ models, wishes: { slots: 1 } }, sources)
     expect(report).toMatchObject({
       ok: true,
       models: [
@@ -89,6 +92,20 @@ describe('a plan', () => {
       inventory: { devices: [{ id: 'gpu0' }] },
     })
     expect(specs.map(({ spec }) => spec.port)).toEqual([undefined, 8081])
+  })
+
+  it('of several models takes the wishes of one before those of all, and places first what has priority', async () => {
+    const { sources } = sourcesWith('2x3090')
+    const { post } = testApi({ plans: sources })
+    const small = { model: 'qwen3:0.6b', priority: 1, context_length: 2048, pin: ['gpu0'] }
+    const body = await post('/api/plan', { models: ['qwen3:4b', small], slots: 1, replicas: 1 })
+    const { models, reasons } = JSON.parse(body.body) as PlansReport
+    const leads = models.map((one) => (one.ok ? one.plans[0].instances[0] : undefined))
+    expect(leads.map((lead) => lead?.slots)).toEqual([1, 1])
+    expect(leads.map((lead) => lead?.parts[0]?.deviceId)).toEqual(['gpu1', 'gpu0'])
+    expect(leads[1]?.contextLength).toBe(2048)
+    expect(leads[0]?.contextLength).toBeGreaterThan(2048)
+    expect(reasons[0]).toBe('Placed one after the other: qwen3:0.6b, qwen3:4b.')
   })
 
   it('of several models is asked for by `models`, or by `model` more than once', async () => {
@@ -103,7 +120,7 @@ describe('a plan', () => {
   it('of two names of one model is refused', async () => {
     const { sources } = sourcesWith('3090')
     const [subject] = await Promise.all([sources.find('qwen3:4b')])
-    const models = ['drover', 'drover:latest'] as const
+    const models = [named('drover'), named('drover:latest')] as const
     await expect(
       makePlans({ models, wishes: {} }, { ...sources, find: async () => subject }),
     ).rejects.toThrow('"drover" and "drover:latest" are one model, qwen3:4b')

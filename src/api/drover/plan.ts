@@ -3,6 +3,7 @@ import { DroverError } from '../../inference/index.ts'
 import {
   type CommandsOf,
   type Inventory,
+  type PlannedModel,
   type PlanQuery,
   type PlanReport,
   type PlanResult,
@@ -49,12 +50,14 @@ export async function makePlan(request: PlanQuery, sources: PlanSources): Promis
  */
 export async function makePlans(request: PlansQuery, sources: PlanSources): Promise<PlansReport> {
   const [subjects, means] = await Promise.all([
-    Promise.all(request.models.map((name) => sources.find(name))),
+    Promise.all(request.models.map(({ model }) => sources.find(model))),
     meansOf(request, sources),
   ])
   refuseTwins(request.models, subjects)
-  const { here, inventory, wishes, commandsOf } = means
-  const requests = await Promise.all(subjects.map((subject) => requestOf(subject, means, sources)))
+  const { here, inventory, commandsOf } = means
+  const requests = await Promise.all(
+    subjects.map((subject, at) => requestOf(subject, means, sources, request.models[at])),
+  )
   const task = { requests, inventory, together: true }
   const { models, reasons } = await (sources.workOut ?? workOut)(task)
   let port = firstPort
@@ -62,6 +65,7 @@ export async function makePlans(request: PlansQuery, sources: PlanSources): Prom
     const planned = models[at]
     if (!planned) return []
     const { result, ...turns } = planned
+    const wishes = requests[at]?.wishes ?? means.wishes
     const run = { ...runOf(result, wishes, here), ...(port > firstPort && { port }) }
     const specs = result.ok ? specsOfPlan(result.plans[0], model, inventory, files, run) : []
     port += specs.length
@@ -73,13 +77,13 @@ export async function makePlans(request: PlansQuery, sources: PlanSources): Prom
 /** The engines' own first port, beside which the others' are told. */
 const firstPort = 8080
 
-function refuseTwins(names: readonly string[], subjects: readonly PlanSubject[]): void {
+function refuseTwins(models: PlansQuery['models'], subjects: readonly PlanSubject[]): void {
   subjects.forEach(({ model, files }, at) => {
     const first = subjects.findIndex((one) => one.model.name === model.name || sameFiles(one.files, files))
     if (first === at) return
     throw new DroverError(
       'invalid_request',
-      `"${names[first]}" and "${names[at]}" are one model, ${model.name}: "replicas" says how many copies are to run`,
+      `"${models[first]?.model}" and "${models[at]?.model}" are one model, ${model.name}: "replicas" says how many copies are to run`,
     )
   })
 }
@@ -114,9 +118,15 @@ async function requestOf(
   subject: PlanSubject,
   { here, inventory, wishes }: PlanMeans,
   sources: PlanSources,
+  own?: Pick<PlannedModel, 'wishes' | 'priority'>,
 ): Promise<TaskRequest> {
   const corrections = here ? await sources.correctionsFor?.(subject, inventory) : undefined
-  return { model: subject.model, wishes, ...(corrections && { corrections }) }
+  return {
+    model: subject.model,
+    wishes: { ...wishes, ...own?.wishes },
+    ...(own?.priority !== undefined && { priority: own.priority }),
+    ...(corrections && { corrections }),
+  }
 }
 
 function firstOf([first]: PlansTogether['models']): PlanResult {
@@ -168,7 +178,7 @@ async function planned(
   asked: PlanQuery | PlansQuery,
 ) {
   if (!plans) throw new DroverError('unsupported', 'this server makes no plans')
-  request.exchange.model = asked.model ?? asked.models.join(', ')
+  request.exchange.model = asked.model ?? asked.models.map(({ model }) => model).join(', ')
   const report = asked.models ? await makePlans(asked, plans) : await makePlan(asked, plans)
   return sendJson(reply, JSON.stringify(report))
 }

@@ -17,6 +17,7 @@ import { createClient, ServerError } from '../client.ts'
 import { messageOf } from '../errors.ts'
 import { readSettings } from '../settings.ts'
 import type { PlanFlags } from './flags.ts'
+import { type ModelWithWishes, modelWithWishes } from './model-wishes.ts'
 
 /**
  * The plan that the command asks for, of several models that of all at the same time: of files by this process, of names
@@ -26,18 +27,20 @@ export async function reportFor(
   models: readonly string[],
   flags: PlanFlags,
 ): Promise<PlanReport | PlansReport> {
-  const body = await bodyOf(models, flags)
-  const found = await Promise.all(models.map(async (name) => ({ name, subject: await fileSubject(name) })))
+  const wanted = models.map(modelWithWishes)
+  const body = await bodyOf(wanted, flags)
+  const found = await Promise.all(
+    wanted.map(async ({ model }) => ({ name: model, subject: await fileSubject(model) })),
+  )
   const files = new Map(found.flatMap(({ name, subject }) => (subject ? [[name, subject]] : [])))
   if (files.size > 0) return local(body, files)
   return (await byServer(body)) ?? local(body, files)
 }
 
-async function bodyOf(models: readonly string[], flags: PlanFlags): Promise<PlanRequestBody> {
+async function bodyOf(models: readonly ModelWithWishes[], flags: PlanFlags): Promise<PlanRequestBody> {
   const { gpus, inventory, strategy, ctx, slots, kvCacheType, replicas, tensorSize, pipelineSize } = flags
   const { pin, avoid, objective, maxWatts, reserve, engine, offload } = flags
   const body: { [Key in keyof PlanRequestBody]: PlanRequestBody[Key] | undefined } = {
-    ...(models.length > 1 ? { models: [...models] } : { model: models[0] }),
     gpus,
     inventory: inventory === undefined ? undefined : await inventoryIn(inventory),
     strategy,
@@ -54,8 +57,14 @@ async function bodyOf(models: readonly string[], flags: PlanFlags): Promise<Plan
     reserve,
     engines: engine && [engine],
     ...(!offload && { cpu_offload: false, expert_offload: false }),
+    ...(models.length > 1 ? { models: models.map(plainName) } : models[0]),
   }
   return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined))
+}
+
+/** By its name alone where it has no wishes, as a server of before knows it. */
+function plainName(one: ModelWithWishes): string | ModelWithWishes {
+  return Object.keys(one).length === 1 ? one.model : one
 }
 
 /** The content of an inventory file, read once to tell what is wrong with which line. */

@@ -9,7 +9,6 @@ import { asDroverError, DroverError } from '../inference/index.ts'
 import type { Logger } from '../observability/index.ts'
 import {
   type Action,
-  createForecaster,
   type Deployment,
   defaultReconcileSettings,
   type Forecast,
@@ -27,7 +26,9 @@ import type {
   PlacingRouter,
   Pool,
 } from '../routing/index.ts'
+import { createAskedModels } from './asked-models.ts'
 import { createLayoutAsker, laidOut, reconcileFacts, strategyOf, wishAgain } from './layout-facts.ts'
+import type { RequestHistory } from './request-history.ts'
 import { createUndoHistory, type Undoable, type UndoStep } from './undo-history.ts'
 
 /** Between two looks at what runs. */
@@ -46,6 +47,8 @@ export interface DeploymentsOptions {
   /** The devices with their room; none while nothing is known of them. */
   machine(): MachineFacts
   clock: Clock
+  /** Of requests; absent: nothing is known of earlier runs, and nothing is kept. */
+  requests?: RequestHistory
   log: Logger
 }
 
@@ -61,9 +64,7 @@ export interface Deployments extends MultiGpuControl {
 
 export function createDeployments(options: DeploymentsOptions): Deployments {
   const { config, pool, router, clock, log } = options
-  const forecaster = createForecaster()
-  /** Models that were asked for, longest ago first. */
-  const known = new Map<string, { name: string; askedAtMs: number }>()
+  const askedModels = createAskedModels(clock, options.requests)
   const sizes = new Map<string, number>()
   /** Each forecast warms a model up once: what somebody has unloaded since is not brought back. */
   const warmedUntilMs = new Map<string, number>()
@@ -82,7 +83,7 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
   let cancel = clock.after(intervalMs, tick)
 
   const nameOf = (key: string) =>
-    pool.instances().find((one) => one.key === key)?.model ?? known.get(key)?.name
+    pool.instances().find((one) => one.key === key)?.model ?? askedModels.nameOf(key)
 
   /** `freely`: as if nothing had been put anywhere by hand. */
   function factsNow({ freely = false } = {}): ReconcileFacts {
@@ -120,14 +121,14 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
       const takes = (room: DeviceRoom) => (freely ? room.accepts(wish) : accepts(room, wish))
       const pins = devices.filter(takes).map(({ id }) => id)
       // One that nobody asks for any more is let go, each instance in its time.
-      const idleMs = clock.now() - (known.get(key)?.askedAtMs ?? 0)
+      const idleMs = clock.now() - askedModels.askedAtMs(key)
       const least = copied && idleMs < first.entry.keepAliveMs ? Math.min(most, pins.length) : 0
       const reason =
         least > 0 ? `it is in use, and has ${least} instances by the configuration` : 'it is in use'
       return [{ model: key, least, most: Math.max(1, most), pins, priority: 0, reason }]
     })
     const expected = forecasts()
-    const reasons = new Map(expected.map((forecast) => [forecast.model, expectedReason(forecast)]))
+    const reasons = new Map(expected.map((forecast) => [forecast.model, askedModels.reasonFor(forecast)]))
     for (const { model, untilMs } of expected) if (running.has(model)) warmedUntilMs.set(model, untilMs)
     const warm = expected
       .filter(({ model, untilMs }) => !running.has(model) && warmedUntilMs.get(model) !== untilMs)
@@ -144,13 +145,7 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
   function forecasts(): Forecast[] {
     const { enabled, autoOptimization } = config.multiGpu.monitoring
     if (!enabled || !autoOptimization || config.keepAliveMs === 0) return []
-    return forecaster.expected(clock.now(), usualLoadMs + warmAheadMs).filter(({ model }) => known.has(model))
-  }
-
-  function expectedReason({ model, basis }: Forecast): string {
-    const { precision = 1, recall = 1 } = forecaster.scores().find((score) => score.model === model) ?? {}
-    const record = `${percent(precision)} of its forecasts came true, ${percent(recall)} of its times were foreseen`
-    return `it is expected (${basis}): ${record}`
+    return askedModels.expected(usualLoadMs + warmAheadMs)
   }
 
   function accepts(room: DeviceRoom, wish: LoadWish): boolean {
@@ -167,7 +162,8 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
   function tick(): void {
     cancel = clock.after(intervalMs, tick)
     history.look()
-    for (const model of warmedUntilMs.keys()) if (!known.has(model)) warmedUntilMs.delete(model)
+    askedModels.look()
+    for (const model of warmedUntilMs.keys()) if (!askedModels.has(model)) warmedUntilMs.delete(model)
     const { enabled, threshold, cooldownMs } = config.multiGpu.scheduling.migration
     const settings = { ...defaultReconcileSettings, threshold, cooldownMs, migrates: enabled }
     const round = reconcile(factsNow(), memory, settings)
@@ -281,12 +277,7 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
   }
 
   return {
-    asked: (key, modelName) => {
-      forecaster.arrived(key, clock.now())
-      known.delete(key)
-      known.set(key, { name: modelName, askedAtMs: clock.now() })
-      for (const oldest of known.keys()) if (known.size > mostModels) known.delete(oldest)
-    },
+    asked: askedModels.asked,
     expects: (key) => forecasts().some(({ model }) => model === key),
     held: (machine) =>
       holds.size === 0
@@ -327,11 +318,12 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
         throw error
       }
     },
-    close: () => cancel(),
+    close: () => {
+      cancel()
+      askedModels.close()
+    },
   }
 }
-
-const percent = (share: number) => `${Math.round(share * 100)} %`
 
 /** All instances that leave become one: it takes the place of the first, and the others end. */
 function doneOf(

@@ -26,6 +26,7 @@ import { type MemoryBook, memoryBookPath, openMemoryBook } from './memory-book.t
 import { type OwnForms, readModelFolders } from './model-folders.ts'
 import { needsOf, wishOf } from './plan-load.ts'
 import type { PlanMeans } from './planning.ts'
+import { openRequestHistory, requestHistoryPath } from './request-history.ts'
 import { createRoutingParts, sessionDirOf } from './routing-parts.ts'
 import { type RpcWatch, watchRpcDevices } from './rpc-devices.ts'
 
@@ -188,12 +189,14 @@ export function createWorker(
     },
     clock,
   })
+  const requests = openRequestHistory(requestHistoryPath(config.droverHome), clock.now(), log)
   const deployments = createDeployments({
     config,
     pool,
     router,
     machine: machineFacts,
     clock,
+    requests,
     log,
   })
   return {
@@ -206,6 +209,7 @@ export function createWorker(
         known?.watcher.close()
         await router.close(options)
         await known?.book.saved()
+        await requests.saved()
       },
     },
     async planMeans() {

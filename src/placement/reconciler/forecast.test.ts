@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import { createForecaster } from './forecast.ts'
+import { type KeptHistory, keptHistory } from './forecast-history.ts'
 
 const minute = 60_000
 const hour = 60 * minute
@@ -136,5 +138,29 @@ describe('forecasts', () => {
     forecaster.arrived('m7', start + 20)
     forecaster.arrived('new', start + 21)
     expect(forecaster.scores().map(({ model }) => model)).toEqual(['m9', 'm7', 'new'])
+  })
+
+  it('is expected alike by who was told what another forecaster knows', () => {
+    const arrivals = fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c'), fc.nat({ max: 90 })), {
+      maxLength: 60,
+    })
+    fc.assert(
+      fc.property(arrivals, fc.nat({ max: 3 * 24 * 60 }), (times, laterMinutes) => {
+        const first = createForecaster()
+        let nowMs = start
+        for (const [model, minutes] of times) {
+          nowMs += minutes * minute
+          first.arrived(model, nowMs)
+        }
+        const kept = JSON.parse(JSON.stringify(first.histories())) as KeptHistory[]
+        expect(z.array(keptHistory).parse(kept)).toEqual(kept)
+        const second = createForecaster(undefined, kept)
+        expect(second.histories()).toEqual(kept)
+        // Nothing was judged in between.
+        expect(second.expected(nowMs, day)).toEqual(first.expected(nowMs, day))
+        second.arrived('a', nowMs + laterMinutes * minute)
+        expect(second.histories().at(-1)?.model).toBe('a')
+      }),
+    )
   })
 })

@@ -1,3 +1,15 @@
+import {
+  type ForecastHistory,
+  historyFrom,
+  type KeptHistory,
+  kept,
+  mostGaps,
+  restored,
+  slotMs,
+  slotsOfDay,
+  slotsOfWeek,
+} from './forecast-history.ts'
+
 /**
  * When a model will be wanted next, by when it was wanted before.
  *
@@ -49,13 +61,11 @@ export interface Forecaster {
   /** Bursts that are expected to begin within `horizonMs`, of models that are trusted. */
   expected(nowMs: number, horizonMs: number): Forecast[]
   scores(): ForecastScore[]
+  /** All that is known, to be kept for the next run; who was asked for longest ago first. */
+  histories(): KeptHistory[]
 }
 
 const dayMs = 86_400_000
-const slotMs = 15 * 60_000
-const slotsOfDay = dayMs / slotMs
-const slotsOfWeek = 7 * slotsOfDay
-const mostGaps = 16
 const leastGaps = 4
 /** Of the median gap. */
 const gapTolerance = 0.2
@@ -67,29 +77,27 @@ const leastRhythm = 0.75
 /** Each new hit, miss or surprise makes the older ones count so much. */
 const forgetting = 0.9
 
-interface History {
-  lastArrivalMs: number
-  firstBurstMs: number
-  lastBurstMs: number
-  /** Between the beginnings of bursts, oldest first. */
-  gapsMs: number[]
-  /** In how many weeks a burst has begun in each slot of the week. */
-  weeks: Uint8Array
+interface History extends ForecastHistory {
   /** The open forecast, or the next one. */
   open?: Forecast
-  hits: number
-  misses: number
-  surprises: number
 }
 
-export function createForecaster(limits: ForecastLimits = defaultForecastLimits): Forecaster {
+/** `earlier` is what `histories` has told: nobody watched since, so what had been foreseen for that time is not judged. */
+export function createForecaster(
+  limits: ForecastLimits = defaultForecastLimits,
+  earlier: readonly KeptHistory[] = [],
+): Forecaster {
   /** Those asked for longest ago first. */
-  const models = new Map<string, History>()
+  const models = new Map<string, History>(
+    earlier.slice(-limits.mostModels).map((history) => [history.model, restored(history)]),
+  )
+  /** Of an earlier run, without a forecast yet. */
+  const resting = new Set(models.keys())
 
   function arrived(model: string, nowMs: number): void {
     const known = models.get(model)
     models.delete(model)
-    const history = known ?? firstOf(nowMs)
+    const history = known ?? historyFrom(nowMs)
     models.set(model, history)
     const begins = !known || nowMs - history.lastArrivalMs > limits.burstGapMs
     history.lastArrivalMs = nowMs
@@ -116,6 +124,7 @@ export function createForecaster(limits: ForecastLimits = defaultForecastLimits)
 
   /** Closes what has passed without a burst, and looks further. */
   function judge(model: string, history: History, nowMs: number): void {
+    if (resting.delete(model)) setOpen(history, nextOf(model, history, nowMs))
     // Each turn ends later than the one before; of what is long past only the last few count.
     for (let turns = 0; turns < 8 && history.open && history.open.untilMs < nowMs; turns++) {
       score(history, 'misses')
@@ -146,19 +155,7 @@ export function createForecaster(limits: ForecastLimits = defaultForecastLimits)
           trusted: isTrusted(history),
         }
       }),
-  }
-}
-
-function firstOf(nowMs: number): History {
-  return {
-    lastArrivalMs: nowMs,
-    firstBurstMs: nowMs,
-    lastBurstMs: nowMs,
-    gapsMs: [],
-    weeks: new Uint8Array(slotsOfWeek),
-    hits: 0,
-    misses: 0,
-    surprises: 0,
+    histories: () => [...models].map(([model, { open: _, ...history }]) => kept(model, history)),
   }
 }
 

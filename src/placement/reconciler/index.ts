@@ -7,5 +7,6 @@ export {
   type Forecaster,
   type ForecastScore,
 } from './forecast.ts'
+export { type KeptHistory, keptHistory } from './forecast-history.ts'
 export { type Reconciled, reconcile } from './reconcile.ts'
 export { type Done, inverseOf } from './undo.ts'

@@ -20,7 +20,10 @@ const amount = z.coerce.number().int().min(1)
 /** What a subscriber can connect to: no `*`. */
 const publisher = z
   .string()
-  .regex(/^(tcp:\/\/[^*\s]+:\d{1,5}|ipc:\/\/\/.+)$/, 'say tcp://host:port or ipc:///path/of/a/socket')
+  .refine(
+    (url) => /^(tcp:\/\/[^*]+:\d+|ipc:\/\/\/.+)$/.test(url) && URL.canParse(url),
+    'say tcp://host:port or ipc:///path',
+  )
 const onOff = z.enum(['on', 'off']).transform((word) => word === 'on')
 
 /** The words that may follow an address, each `word=value`, and what they are to the program. */

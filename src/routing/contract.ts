@@ -5,6 +5,7 @@ import type {
   InferenceEvent,
   InferenceRequest,
   RouteReport,
+  RoutingWishes,
 } from '../inference/index.ts'
 import type { StoredModel } from '../models/index.ts'
 import type { PriorityClass, QueueReport } from './admission/index.ts'
@@ -152,6 +153,9 @@ export interface Router {
 
 /** A router, for those who place models. */
 export interface PlacingRouter extends Router {
-  /** How a model would be loaded for a request that asks for nothing special. Throws `model_not_found`. */
-  wish(model: string): Promise<LoadWish>
+  /** How a model would be loaded for a request that asks for nothing else. Throws `model_not_found`. */
+  wish(
+    model: string,
+    layout?: Pick<RoutingWishes, 'strategy' | 'tensorSize' | 'pipelineSize'>,
+  ): Promise<LoadWish>
 }

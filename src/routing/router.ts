@@ -392,10 +392,10 @@ export function createRouter(options: RouterOptions): PlacingRouter {
     queue: () => queueStatus(pool, knowledge.predictor, options.cacheStats(), nameOf),
     idleSlots: pool.idleSlots,
     drain: (instanceId, graceMs) => pool.drain(instanceId, graceMs),
-    wish: async (name) => {
+    wish: async (name, layout = {}) => {
       const model = await resolved(name, (missing) => `model '${missing}' not found`)
       lastNames.set(model.key, model.description.stored)
-      return wishOf(model, mergeOptions(model.description.stored.parameters, {}), {})
+      return wishOf(model, mergeOptions(model.description.stored.parameters, {}), layout)
     },
     restart: async (name) =>
       pool.restart((await resolved(name, (missing) => `model '${missing}' not found`)).key),

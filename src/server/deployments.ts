@@ -226,8 +226,8 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
   }
 
   async function migrate(wished: Parameters<MultiGpuControl['migrate']>[0]): Promise<readonly ApiMove[]> {
-    const { model, to, instance, dryRun } = wished
-    const loadWish = await router.wish(model)
+    const { model, to, instance, dryRun, ...layout } = wished
+    const loadWish = await router.wish(model, layout)
     const { key } = loadWish
     checkDevices(to, options.machine())
     const own = pool.instances().filter((one) => one.key === key && one.state === 'ready' && !one.leaving)
@@ -236,7 +236,8 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
       throw new DroverError('invalid_request', `"${model}" has no instance #${instance} that could be moved`)
     }
     const [first] = leaving
-    if (first && leaving.length === 1 && sameDevices(first, to)) return []
+    const asWished = !layout.strategy || (first && strategyOf(first, own.length) === layout.strategy)
+    if (first && leaving.length === 1 && sameDevices(first, to) && asWished) return []
     const heldBefore = holds.get(key)
     if (instance === undefined) holds.set(key, to)
     try {
@@ -246,7 +247,8 @@ export function createDeployments(options: DeploymentsOptions): Deployments {
       const from = [...new Set(leaving.flatMap((one) => one.shares.map(({ deviceId }) => deviceId)))]
       if (dryRun) {
         restoreHold(key, heldBefore)
-        return [{ id: 0, model, from, to, reason, state: 'planned' }]
+        const there = found.placement.shares.map(({ deviceId }) => deviceId)
+        return [{ id: 0, model, from, to: there, reason, state: 'planned' }]
       }
       const moving = pool.move({ wish: loadWish, leaving: leaving.map(({ id }) => id), to, reason })
       if (moving.state === 'failed') throw new DroverError('invalid_request', moving.error ?? 'it has failed')

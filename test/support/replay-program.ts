@@ -3,18 +3,24 @@
  * lines, prints lines as they do, and answers by the routes that Drover asks. What it does besides follows from the
  * model's name: `oom`, `broken`, `silent`, `slow`, `dies`.
  *
- * Usage: node replay-program.ts vllm|python|tabby ARGUMENTS
+ * Usage: node replay-program.ts vllm|vllm-with-events|python|tabby ARGUMENTS
  */
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { basename } from 'node:path'
+import { publishEvents } from './kv-events.ts'
 
 const [personality = '', ...args] = process.argv.slice(2)
 const line = args.join(' ')
+const promptTokens = [5, 6, 7, 8]
+const withEvents = personality === 'vllm-with-events'
 
-if (line === '--version') print('INFO 11-21 13:00:00 [__init__.py:216] detected platform\n0.11.0')
+if (line === '--version')
+  print(`INFO 11-21 13:00:00 [__init__.py:216] detected platform\n${withEvents ? '0.21.0' : '0.11.0'}`)
 else if (line.startsWith('serve --help'))
-  print('  --runner {auto,pooling}\n  --enable-prefix-caching, --no-enable-prefix-caching')
+  print(
+    `  --runner {auto,pooling}\n  --enable-prefix-caching, --no-enable-prefix-caching${withEvents ? '\n  --kv-events-config' : ''}`,
+  )
 else if (line.startsWith('-c ')) print(versionAsked(line))
 else if (line.endsWith('--help')) print('  --enable-metrics\n  --incremental-streaming-output')
 else serve()
@@ -34,7 +40,9 @@ function flag(name: string): string {
 
 function serve(): void {
   const settings = personality === 'tabby' ? tabbySettings() : undefined
-  const model = settings ? '' : basename(personality === 'vllm' ? (args[1] ?? '') : flag('--model-path'))
+  const model = settings
+    ? ''
+    : basename(personality.startsWith('vllm') ? (args[1] ?? '') : flag('--model-path'))
   const port = settings?.network.port ?? Number(flag('--port'))
   print('(EngineCore_DP0 pid=7) INFO Starting to load model ...')
   if (model === 'oom')
@@ -70,7 +78,19 @@ function fail(reason: string): never {
   process.exit(1)
 }
 
+/** A cache that stores a prompt and evicts it, over and over. */
+async function churnCache(): Promise<void> {
+  const { endpoint } = JSON.parse(flag('--kv-events-config')) as { endpoint: string }
+  const events = await publishEvents(endpoint)
+  await events.subscribed()
+  setInterval(async () => {
+    await events.publish([['BlockStored', [7n], null, promptTokens, promptTokens.length]])
+    await events.publish([['BlockRemoved', [7n]]])
+  }, 5)
+}
+
 function listen(port: number): void {
+  if (withEvents) void churnCache()
   let loaded: string | undefined
   const server = createServer(async (request, response) => {
     let text = ''
@@ -121,7 +141,8 @@ function listen(port: number): void {
         if (String(body['prompt']).includes('die')) process.exit(139)
         // What it was started with is its answer.
         const said = JSON.stringify({ args, cwd: process.cwd(), loaded, env: shownEnvironment() })
-        return events([{ choices: [{ text: said, token_ids: [5, 2], ...finish }] }, { choices: [], usage }])
+        const choice = { text: said, token_ids: [5, 2], prompt_token_ids: promptTokens, ...finish }
+        return events([{ choices: [choice] }, { choices: [], usage }])
       }
       default:
         return json({ detail: 'Not Found' }, 404)

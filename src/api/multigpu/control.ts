@@ -1,4 +1,5 @@
 import type { Speculation } from '../../engines/index.ts'
+import type { RoutingWishes } from '../../inference/index.ts'
 import type { MemoryParts, Strategy } from '../../placement/index.ts'
 
 /** One device's part of an instance that runs. */
@@ -59,7 +60,7 @@ export interface Move {
   model: string
   /** Devices of the old instance; empty where one is added. */
   from: readonly string[]
-  /** Devices of the new one; empty where one is taken away. */
+  /** Devices of the new one, those that it may lie on before it is placed; empty where one is taken away. */
   to: readonly string[]
   reason: string
   state: 'planned' | 'starting' | 'draining' | 'done' | 'failed'
@@ -76,10 +77,10 @@ export interface MultiGpuStatus {
   problems: readonly string[]
 }
 
-export interface MigrateWish {
+export interface MigrateWish extends Pick<RoutingWishes, 'strategy' | 'tensorSize' | 'pipelineSize'> {
   /** As the store names it. */
   model: string
-  /** The devices of the new instance, by id. */
+  /** The devices that the new instance may lie on, by id; without a strategy it takes those that it needs. */
   to: readonly string[]
   /** Which instance moves; absent: all of the model's become one on these devices. */
   instance?: number

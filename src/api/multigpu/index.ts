@@ -9,6 +9,7 @@ import type { MultiGpuControl } from './control.ts'
 import { deviceIdsOf } from './devices.ts'
 import { layoutOf, modelsReport, performanceReport, statusReport, topologyReport } from './reports.ts'
 import { migrateRequest, rebalanceRequest } from './requests.ts'
+import { layoutWishes } from './wishes.ts'
 
 /** Models over several devices: how they lie, how fast they are, and what to change. */
 export function multiGpuRoutes(app: FastifyInstance, context: ApiContext): void {
@@ -63,15 +64,17 @@ async function migrate(context: ApiContext, request: FastifyRequest, reply: Fast
     to: names = [],
     instance,
     dry_run: dryRun = false,
+    ...layout
   } = await readJson(context, request, migrateRequest)
   if (model === '') throw modelRequired
   if (names.length === 0) {
     throw new DroverError('invalid_request', 'to is required: the devices that the model is to lie on')
   }
+  const wished = layoutWishes(layout, '')
   const { displayName } = await resolveModel(context, request, model, generateWording)
   const { devices } = await context.devices.report()
   const to = deviceIdsOf(names, devices, 'to')
-  const wish = { model: displayName, to, dryRun, ...(instance !== undefined && { instance }) }
+  const wish = { model: displayName, to, dryRun, ...(instance !== undefined && { instance }), ...wished }
   return sendJson(reply, JSON.stringify({ dryRun, moves: await controlOf(context).migrate(wish) }))
 }
 

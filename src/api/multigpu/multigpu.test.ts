@@ -181,9 +181,12 @@ describe('POST /api/multigpu/', () => {
     const reply = await post('/api/multigpu/migrate', { model: 'TINY', to: [0, 'cpu0'], dry_run: true })
     expect([reply.statusCode, JSON.parse(reply.body)]).toEqual([200, { dryRun: true, moves: [move] }])
     await post('/api/multigpu/migrate', { model: 'tiny', to: ['cpu'], instance: 7 })
+    const divided = { strategy: 'pipeline_parallel', pipeline_size: 2 }
+    await post('/api/multigpu/migrate', { model: 'tiny', to: ['cpu'], ...divided })
     expect(migrated).toEqual([
       { model: 'tiny:latest', to: ['cpu'], dryRun: true },
       { model: 'tiny:latest', to: ['cpu'], dryRun: false, instance: 7 },
+      { model: 'tiny:latest', to: ['cpu'], dryRun: false, strategy: 'pipeline', pipelineSize: 2 },
     ])
   })
 
@@ -209,6 +212,13 @@ describe('POST /api/multigpu/', () => {
       'to: there is no device \\"cpu:9\\"; there are: CPU0 (cpu)',
     ],
     ['migrate', { model: 'tiny', to: [1.5] }, 400, 'invalid to: 1.5'],
+    ['migrate', { model: 'tiny', to: ['cpu'], strategy: 'both' }, 400, 'invalid strategy: \\"both\\"'],
+    [
+      'migrate',
+      { model: 'tiny', to: ['cpu'], tensor_size: 0 },
+      400,
+      'tensor_size must be a whole number from 1',
+    ],
     ['migrate', '{"model":', 400, 'unexpected EOF'],
     ['undo', {}, 400, 'there is nothing to take back'],
   ])('%s with %j is refused', async (name, body, status, words) => {

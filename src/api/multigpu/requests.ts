@@ -5,6 +5,9 @@ export const migrateRequest = goStruct('api', 'MigrateRequest', {
   model: goString,
   to: deviceNames('to'),
   instance: goInt,
+  strategy: goString,
+  tensor_size: goInt,
+  pipeline_size: goInt,
   dry_run: goBool,
 })
 

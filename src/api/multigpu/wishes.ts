@@ -41,12 +41,16 @@ export const multiGpuWish = goStruct('api', 'MultiGPU', {
   pipeline_size: goInt,
 })
 
-export interface MultiGpuBody {
+/** How a model is to be divided, as requests say it. */
+export interface LayoutBody {
   strategy?: string
-  gpu_selection?: string[]
-  performance_profile?: string
   tensor_size?: number
   pipeline_size?: number
+}
+
+export interface MultiGpuBody extends LayoutBody {
+  gpu_selection?: string[]
+  performance_profile?: string
 }
 
 /** What a profile means to routing; what it means to a load is the planner's. */
@@ -59,29 +63,41 @@ const policyOf: Readonly<Record<(typeof profiles)[number], string | undefined>> 
 
 /** The request's wishes. Throws `invalid_request` for a name that means nothing. */
 export function multiGpuWishes(body: MultiGpuBody): RoutingWishes {
-  const { strategy, gpu_selection: pins = [], performance_profile: profile } = body
-  const { tensor_size: tensorSize, pipeline_size: pipelineSize } = body
+  const { gpu_selection: pins = [], performance_profile: profile } = body
   return {
-    ...(tensorSize !== undefined && { tensorSize: sizeOf('tensor_size', tensorSize) }),
-    ...(pipelineSize !== undefined && { pipelineSize: sizeOf('pipeline_size', pipelineSize) }),
-    ...(strategy && { strategy: strategyNamed(strategy) }),
+    ...layoutWishes(body, 'multi_gpu.'),
     ...(pins.length > 0 && { pins }),
     ...(profile && profileWishes(profile)),
   }
 }
 
+/** How a model is to be divided; `prefix` is what its fields stand under. Throws `invalid_request`. */
+export function layoutWishes(
+  { strategy, tensor_size: tensorSize, pipeline_size: pipelineSize }: LayoutBody,
+  prefix: string,
+): Pick<RoutingWishes, 'strategy' | 'tensorSize' | 'pipelineSize'> {
+  return {
+    ...(tensorSize !== undefined && { tensorSize: sizeOf(`${prefix}tensor_size`, tensorSize) }),
+    ...(pipelineSize !== undefined && { pipelineSize: sizeOf(`${prefix}pipeline_size`, pipelineSize) }),
+    ...(strategy && { strategy: strategyNamed(strategy, `${prefix}strategy`) }),
+  }
+}
+
 function sizeOf(name: string, value: number): number {
   if (value >= 1) return value
-  throw new DroverError('invalid_request', `multi_gpu.${name} must be a whole number from 1, not ${value}`)
+  throw new DroverError('invalid_request', `${name} must be a whole number from 1, not ${value}`)
 }
 
 /** Throws `invalid_request` where there is no such strategy. */
-export function strategyNamed(name: string): NonNullable<RoutingWishes['strategy']> {
+export function strategyNamed(
+  name: string,
+  field = 'multi_gpu.strategy',
+): NonNullable<RoutingWishes['strategy']> {
   const known = strategies[name.toLowerCase().replaceAll('-', '_')]
   if (known) return known
   throw new DroverError(
     'invalid_request',
-    `invalid multi_gpu.strategy: ${goQuote(name)} (must be "single", "data", "tensor", "pipeline", or "hybrid")`,
+    `invalid ${field}: ${goQuote(name)} (must be "single", "data", "tensor", "pipeline", or "hybrid")`,
   )
 }
 

@@ -11,7 +11,7 @@ import type {
   ServerLoad,
 } from '../contract.ts'
 import { crashed } from '../crashed.ts'
-import { watchKvCache } from '../kv-events/index.ts'
+import { type KvCacheWatch, watchKvCache } from '../kv-events/index.ts'
 import { decodeEmbedding } from '../llamacpp/embedding.ts'
 import type { Vocabularies } from '../ollama/vocabulary.ts'
 import { createSlotQueue } from '../slots.ts'
@@ -46,8 +46,7 @@ export function createInstance(context: InstanceContext): EngineInstance {
   const { client, dialect } = server
   const queue = createSlotQueue(model.slots)
   const tokens = createTokens(client, dialect, model.name, spec, vocabularies)
-  const { kvEvents, title } = server
-  const kvCache = kvEvents === undefined ? undefined : watchKvCache({ endpoint: kvEvents, title, log })
+  const kvCache = watchedCache(server, log)
   /** Those that run, to be ended by a close. */
   const running = new Set<AbortController>()
   const hurry = new AbortController()
@@ -215,6 +214,7 @@ export function createInstance(context: InstanceContext): EngineInstance {
     const exit: InstanceExit = { kind: 'closed', reason: 'it was unloaded' }
     const graceMs = running.size > 0 ? hurriedGraceMs : terminateGraceMs
     for (const control of running) control.abort(crashed(exit))
+    kvCache?.close()
     await putAway()
     await server.stop(hurry.signal.aborted ? 0 : graceMs)
     end(exit)
@@ -295,6 +295,19 @@ export function createInstance(context: InstanceContext): EngineInstance {
       throw await explain(error, 'prompt')
     }
   }
+}
+
+/** Where the server publishes its cache's events, and tells the tokens of prompts, by which these can be understood. */
+function watchedCache(
+  { kvEvents, title, dialect }: OpenAiServer,
+  log: (message: string) => void,
+): KvCacheWatch | undefined {
+  if (kvEvents === undefined) return undefined
+  if (dialect.kind === 'vllm') return watchKvCache({ endpoint: kvEvents, title, log })
+  log(
+    `${title} does not tell the tokens of prompts, so its KV cache events are not read: kv-events= is for vLLM`,
+  )
+  return undefined
 }
 
 interface EmbeddingAnswer {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { isAlive } from '../../../test/support/drover.ts'
 import { specOf } from '../../../test/support/engine-contract/bench.ts'
-import { answerOf, never } from '../../../test/support/llama-bench.ts'
+import { answerOf, never, request } from '../../../test/support/llama-bench.ts'
 import type { InstanceSpec } from '../contract.ts'
 import { createExllamaEngine } from '../exllama/index.ts'
 import { createSglangEngine } from '../sglang/index.ts'
@@ -18,6 +18,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'drover-spawn-'))
   runDir = join(folder, 'run')
   await program('vllm', 'vllm')
+  await program('vllm-with-events', 'vllm-with-events')
   await program('python', 'python')
   await mkdir(join(folder, 'tabby/venv/bin'), { recursive: true })
   await program('tabby/venv/bin/python', 'tabby')
@@ -85,6 +86,17 @@ describe('a vLLM of its own', () => {
     await instance.close()
     expect(await instance.exited).toMatchObject({ kind: 'closed' })
     expect(isAlive(instance.pid)).toBe(false)
+    expect(await readdir(runDir)).toEqual([])
+  })
+
+  it('publishes what its cache evicts, on a socket that goes with it', async () => {
+    const instance = await createVllmEngine(options('vllm-with-events')).launch(spec('llama'), never)
+    const { promise: told, resolve } = Promise.withResolvers<number>()
+    for await (const _ of instance.generate(request(), never, resolve)) {
+      // To its end.
+    }
+    expect(await told).toBe(0)
+    await instance.close()
     expect(await readdir(runDir)).toEqual([])
   })
 

@@ -1,7 +1,8 @@
 /** vLLM by answers in the form of its own source (`completion/serving.py`, 0.11 and later): no GPU of vLLM's runs here. */
 import { afterEach, describe, expect, it } from 'vitest'
 import { specOf } from '../../../test/support/engine-contract/bench.ts'
-import { answerOf, atTemperature, never } from '../../../test/support/llama-bench.ts'
+import { publishEvents, socketPlace } from '../../../test/support/kv-events.ts'
+import { answerOf, atTemperature, never, request } from '../../../test/support/llama-bench.ts'
 import { type Answers, type ReplayServer, startReplay } from '../../../test/support/replay-server.ts'
 import type { EngineInstance, InstanceSpec } from '../contract.ts'
 import { createVllmEngine } from './index.ts'
@@ -226,6 +227,48 @@ describe('an attached vLLM', () => {
     expect(instance.load()).toEqual({ running: 0, waiting: 0 })
     await instance.ping(never)
     expect(instance.load().server).toEqual({ running: 5, waiting: 7, kvCacheUsed: 0.75 })
+  })
+
+  it('tells by the events of its cache how much of a prompt is left there, after the answer too', async () => {
+    const place = await socketPlace()
+    open.push({ close: place.remove })
+    const events = await publishEvents(place.endpoint)
+    open.push({ close: async () => events.close() })
+    const prompt_token_ids = [1, 2, 3, 4, 5]
+    const answer = [
+      chunk('x', [9], { prompt_token_ids }),
+      chunk('', [2], { finish_reason: 'stop' }),
+      usage,
+      'DONE',
+    ]
+    const { instance } = await attached(
+      { 'POST /v1/completions': { events: answer } },
+      {},
+      { kvEvents: place.endpoint },
+    )
+    await events.subscribed()
+    const told: number[] = []
+    let wake: () => void = () => undefined
+    const toldAgain = () =>
+      new Promise<void>((resolve) => {
+        wake = resolve
+      })
+    const onCacheShrunk = (kept: number) => {
+      told.push(kept)
+      wake()
+    }
+    for await (const _ of instance.generate(request(), never, onCacheShrunk)) {
+      // To its end.
+    }
+    const last = 2n ** 64n - 1n
+    let again = toldAgain()
+    await events.publish([['BlockStored', [11n, last], null, [1, 2, 3, 4], 2, null, 'GPU']])
+    await events.publish([{ type: 'BlockRemoved', block_hashes: [last], medium: 'GPU', group_idx: 0 }])
+    await again
+    again = toldAgain()
+    await events.publish([['AllBlocksCleared']])
+    await again
+    expect(told).toEqual([2, 0])
   })
 
   it('that sleeps is woken, and laid to sleep again', async () => {

@@ -194,6 +194,25 @@ describe('the dispatcher', () => {
     expect(again.ranked.find(({ candidate }) => candidate.id === 1)?.candidate.cachedTokens).toBe(0)
   })
 
+  it('forgets what an engine has evicted, whose answers are long over, and nothing of those that are gone', () => {
+    const one = dispatcher()
+    one.add(instance(1), 0)
+    const first = request(range(0, 20))
+    one.started(first, 1, one.decide(first, { nowMs: 0 }), 0)
+    one.ended(first.id, { outcome: 'answered' }, 500)
+    const cachedAt = (nowMs: number) =>
+      one.decide(request(range(0, 20)), { nowMs }).ranked[0]?.candidate.cachedTokens
+    const { blocks = idBlocks([], 't', 64, 0) } = first
+    one.cacheShrunk(1, blocks, 700, 600)
+    expect(cachedAt(600)).toBe(640)
+    one.cacheShrunk(1, blocks, 0, 700)
+    expect(cachedAt(700)).toBe(0)
+    one.remove(1)
+    one.cacheShrunk(1, blocks, 640, 800)
+    one.add(instance(1), 900)
+    expect(cachedAt(900)).toBe(0)
+  })
+
   it('finds the holder of a prefix, and an idle instance, among a thousand', () => {
     const one = dispatcher()
     for (const id of range(1, 1001)) one.add(instance(id), 0)

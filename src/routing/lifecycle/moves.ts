@@ -83,8 +83,10 @@ export function beginMove(round: Round, moving: Move): void {
   if (moving.successor === undefined) {
     if (state.closed) return
     const found = placeOnDevices(state, moving.wish, moving.to, facts.machine())
-    if (found.ok) moving.successor = launch(round, moving.wish, found.placement, { warm: true }).id
-    else giveUp(state, moving, found.message, facts.nowMs)
+    if (found.ok) {
+      moving.successor = launch(round, moving.wish, found.placement, { warm: true }).id
+      moving.to = found.placement.shares.map(({ deviceId }) => deviceId)
+    } else giveUp(state, moving, found.message, facts.nowMs)
     return
   }
   const successor = state.entries.get(moving.successor)

@@ -153,6 +153,7 @@ export interface Move {
   leaving: readonly number[]
   /** Devices that they lie on. */
   from: readonly string[]
+  /** Devices that the successor may lie on; once it is placed, those that it lies on. */
   to: readonly string[]
   reason: string
   state: 'starting' | 'draining' | 'done' | 'failed'

@@ -15,7 +15,12 @@ interface Granted extends Pick<Lease, 'entryId' | 'instance' | 'queued' | 'leavi
 /** A hold on an instance that keeps the books of who does what, and tells tenants' tokens to the queue. */
 export function createLease(
   { entryId, instance, waiterId, decision, request, queued, leaving, released }: Granted,
-  { dispatcher, queue, clock, conversations }: PoolOptions,
+  {
+    dispatcher,
+    queue,
+    clock,
+    conversations,
+  }: Pick<PoolOptions, 'dispatcher' | 'queue' | 'clock' | 'conversations'>,
 ): Lease {
   if (decision) dispatcher.started(request, entryId, decision, clock.now())
   let over = false

@@ -267,7 +267,8 @@ export function createPrefixIndex({ budgetBytes, maxAgeMs }: PrefixIndexOptions)
       moveClock(nowMs)
       const owner = instances.get(instance)
       const most = Math.max(0, Math.floor(blocks))
-      if (owner && most < hashes.length && heldTo(owner, hashes, most).at === most) dropFrom(owner, hashes[most])
+      if (owner && most < hashes.length && heldTo(owner, hashes, most).at === most)
+        dropFrom(owner, hashes[most])
     },
     setCapacity(instance, blocks) {
       if (!(blocks >= 0)) throw new RangeError(`instance ${instance} cannot hold ${blocks} blocks`)

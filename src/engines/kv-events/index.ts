@@ -1,0 +1,1 @@
+export { type KvCacheWatch, watchKvCache } from './watch.ts'

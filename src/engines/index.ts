@@ -39,6 +39,7 @@ export {
 export { createOllamaEngine } from './ollama/index.ts'
 export { createOpenAiEngine, type OpenAiTarget, serverVariable } from './openai/index.ts'
 export { startGuardian } from './process/index.ts'
+export type * from './session-store.ts'
 export { createSglangEngine } from './sglang/index.ts'
 export { pickSlot } from './slot-choice.ts'
 export { superviseEngine } from './supervise.ts'

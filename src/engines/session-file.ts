@@ -1,7 +1,7 @@
 import { mkdir, rm, stat } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 import { DroverError } from '../inference/index.ts'
-import type { SavedSession } from './contract.ts'
+import type { SavedSession } from './session-store.ts'
 
 /** The file's name in the folder of sessions. Throws for a path elsewhere. */
 export function sessionFileName(path: string, dir: string): string {

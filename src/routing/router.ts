@@ -14,6 +14,7 @@ import {
 } from '../inference/index.ts'
 import type { ModelStore, StoredModel } from '../models/index.ts'
 import type { PriorityClass } from './admission/index.ts'
+import { createAnswerFacts } from './answer-facts.ts'
 import type { EmbedBatcher } from './batching/index.ts'
 import type { AnswerRecord, CacheStats, PlacingRouter, RouteListener } from './contract.ts'
 import type { ConversationKeeper } from './conversations.ts'
@@ -26,14 +27,13 @@ import type { LoadWish, RequestTraits } from './lifecycle/index.ts'
 import { loadedModels } from './loaded-models.ts'
 import { mergeOptions } from './options.ts'
 import type { Lease, Pool } from './pool/index.ts'
-import { contextOf, countTokens, type Prepared, prepare, startStream } from './prepare.ts'
+import { contextOf, countTokens, prepare, startStream } from './prepare.ts'
 import { imageTokens, type RenderedPrompt, renderRequest } from './render.ts'
 import { createRepeater, type Repeats } from './repeat.ts'
 import { checkCapabilities, createResolver, type ResolvedModel } from './resolve.ts'
 import { explainRoute, queueStatus, routeReport } from './route-report.ts'
-import { embedRouteOf, promptBlocks, type RouteKnowledge, routeOf, traitsNow } from './route-request.ts'
+import { embedRouteOf, type RouteKnowledge, routeOf, traitsNow } from './route-request.ts'
 import { type Run, type RunHedge, startRun } from './run.ts'
-import type { StreamEnd } from './stream.ts'
 
 export interface RouterOptions {
   store: ModelStore
@@ -64,6 +64,7 @@ export function createRouter(options: RouterOptions): PlacingRouter {
   const { store, pool, wishOf, knowledge, conversations, clock } = options
   const repeated = createRepeater(options.repeats)
   const countedPrompts = createCountedPrompts()
+  const finish = createAnswerFacts({ knowledge, countedPrompts, clock, answered: options.answered })
   const resolve = createResolver(store, options.prefersGoTemplate)
   /** Under which name a loaded model was last asked for; several names may share its files. */
   const lastNames = new Map<string, StoredModel>()
@@ -237,7 +238,7 @@ export function createRouter(options: RouterOptions): PlacingRouter {
     const prepared = await run.call((instance) => prepare(request, model, merged, instance, rendered, most))
     const end = yield* startStream(request, model, prepared, run.generate, signal)
     const context = await run.call((instance) => contextOf(request, prepared, instance, end))
-    learn(run, prepared, asked, request, end, sinceMs)
+    finish(run, { request, key: model.key, rendered: prepared.rendered, blocks, end, totalMs: sinceMs() })
     yield {
       type: 'done',
       reason: end.reason,
@@ -247,52 +248,6 @@ export function createRouter(options: RouterOptions): PlacingRouter {
       ...(context && { context }),
       ...(end.stopSequence !== undefined && { stopSequence: end.stopSequence }),
     }
-  }
-
-  /** The answer is whole: what it tells of the model, and what its instance's cache holds now. */
-  function learn(
-    run: Run,
-    { rendered }: Prepared,
-    { model: { key }, traits }: Asked,
-    request: InferenceRequest,
-    { usage }: StreamEnd,
-    sinceMs: () => number,
-  ): void {
-    const said = run.transcript()
-    const { tenant = '' } = request.routing ?? {}
-    const isText = rendered.images.length === 0
-    if (usage.promptTokens > 0 && isText) {
-      knowledge.tokens.observe(key, Buffer.byteLength(rendered.text), usage.promptTokens)
-    }
-    const text = isText && typeof said?.prompt === 'string' ? said.prompt + said.text : undefined
-    const blocks = text === undefined ? undefined : promptBlocks(text, key, tenant, knowledge)
-    const { instance, policy } = routeReport(run.lease(), 0)
-    const totalMs = sinceMs()
-    const asked = traits.route?.blocks
-    // A server that renders conversations by itself counts another text.
-    if (usage.promptTokens > 0 && isText && !run.lease().instance.chatOnly) {
-      if (blocks) countedPrompts.counted(blocks.hashes, usage.promptTokens + usage.outputTokens)
-      if (asked && said?.prompt === rendered.text) countedPrompts.counted(asked.hashes, usage.promptTokens)
-    }
-    options.answered?.({
-      model: request.model,
-      tenant,
-      promptTokens: usage.promptTokens,
-      cachedTokens: usage.cachedTokens,
-      outputTokens: usage.outputTokens,
-      ttftMs: totalMs - (clock.monotonicMs() - (said?.firstTokenAtMs ?? clock.monotonicMs())),
-      totalMs,
-      instance,
-      route: policy,
-      ...(asked && { blocks: asked.hashes, blockTokens: asked.blockTokens }),
-    })
-    run.end({
-      outcome: 'answered',
-      // Some answers are ended by the gateway, which then knows no more than what it has seen.
-      ...(usage.promptTokens > 0 && { usage }),
-      ...(blocks && { blocks }),
-      ...(blocks && text !== undefined && { conversation: { prompt: text, blocks } }),
-    })
   }
 
   /** A large request takes every instance that has nothing else to do. */

@@ -1,6 +1,6 @@
 import { DroverError } from '../../inference/index.ts'
-import type { SessionStore } from '../contract.ts'
 import { checkSession, sessionFileName, writeSession } from '../session-file.ts'
+import type { SessionStore } from '../session-store.ts'
 import type { SlotQueue } from '../slots.ts'
 import type { Question } from './protocol.ts'
 

@@ -20,7 +20,7 @@ import { makeRoomByMoving } from './defragment.ts'
 import { drainInstances, leaveLostDevices, replaceStale } from './leaving.ts'
 import { advanceMoves } from './moves.ts'
 import { chooseVictims, liesOn, modelsIn, place, placeOnEmpty } from './place.ts'
-import { refusalError } from './refusal.ts'
+import { crashLoopError, nowhereError, refusalError } from './refusal.ts'
 import { restartVerdict } from './restart.ts'
 import { close, launch, type Round } from './round.ts'
 import type {
@@ -29,7 +29,6 @@ import type {
   LifecycleFacts,
   LifecycleState,
   LoadOptions,
-  LoadWish,
   MachineFacts,
   Waiter,
 } from './state.ts'
@@ -277,15 +276,6 @@ function startsOnPins(round: Round, own: readonly Entry[], waiter: Waiter): bool
   return loads || (!round.blocked && startReplica(round, waiter, true))
 }
 
-function nowhereError({ wish }: Waiter, { excluded }: Decision): DroverError {
-  const reasons = excluded.map(({ id, reason }) => `#${id}: ${reason}`).slice(0, 5)
-  return new DroverError(
-    'engine_unavailable',
-    `no instance of "${wish.modelName}" may take the request (${reasons.join('; ')})`,
-    { retryAfterMs: 1_000 },
-  )
-}
-
 /** Whether a load under way will have a slot for this one, that nobody before it in the queue counts on. */
 function takePromise({ promised }: Round, own: readonly Entry[], { wish, slotless }: Waiter): boolean {
   for (const entry of own) {
@@ -406,17 +396,4 @@ function compatible(entry: Entry, wanted: LoadOptions): boolean {
 
 function same<T>(wanted: T | undefined, has: T | undefined): boolean {
   return wanted === undefined || wanted === has
-}
-
-function crashLoopError(
-  wish: LoadWish,
-  restart: { untilMs: number; crashes: number; reason: string },
-  nowMs: number,
-): DroverError {
-  const seconds = Math.max(1, Math.ceil((restart.untilMs - nowMs) / 1000))
-  return new DroverError(
-    'crash_loop',
-    `model "${wish.modelName}" keeps crashing: ${restart.crashes} times in the last 5 minutes, ` +
-      `last because: ${restart.reason}. The next try is in ${seconds} s`,
-  )
 }

@@ -22,15 +22,13 @@ describe('a well-known model', () => {
     expect(bytes('llama3.1:8b-f16') / bytes('llama3.1:8b-q8_0')).toBeCloseTo(16 / 8.5, 2)
   })
 
+  it('without a tag is the one that the registry calls the latest', () => {
+    expect(findFamous('llama3.1')?.shape).toEqual(findFamous('llama3.1:8b')?.shape)
+    expect(findFamous('GPT-OSS:latest')).toMatchObject({ name: 'GPT-OSS:latest', fileType: 'MXFP4' })
+  })
+
   it('is no other', () => {
-    for (const name of [
-      '',
-      'llama3.1',
-      'llama3.1:8',
-      'llama3.1:8b-best',
-      'llama3.1:8b-q4_K_M-q8_0',
-      'x:70b',
-    ]) {
+    for (const name of ['', 'gemma3', 'llama3.1:8', 'llama3.1:8b-best', 'llama3.1:8b-q4_K_M-q8_0', 'x:70b']) {
       expect(findFamous(name)).toBeUndefined()
     }
   })

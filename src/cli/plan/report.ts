@@ -81,8 +81,9 @@ async function inventoryIn(path: string): Promise<unknown> {
 /** A model that is a file here. */
 async function fileSubject(path: string): Promise<PlanSubject | undefined> {
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined
-    throw error
+    if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error
+    if (isPath(path)) throw new Error(`${path}: there is no such file`, { cause: error })
+    return undefined
   })
   if (found?.isDirectory()) return folderSubject(path)
   if (!found?.isFile()) return undefined
@@ -92,6 +93,9 @@ async function fileSubject(path: string): Promise<PlanSubject | undefined> {
     files: { modelPath: path, projectorPaths: [], adapterPaths: [] },
   }
 }
+
+/** Written as a file is, and as no model is called. */
+const isPath = (text: string) => /^(\.{0,2}\/|~\/)/.test(text) || /^[^:]*\.gguf$/i.test(text)
 
 /** A model in Hugging Face's layout. A folder that is none, and happens to have a model's name, is passed over. */
 async function folderSubject(path: string): Promise<PlanSubject | undefined> {

@@ -32,6 +32,7 @@ describe('a card by its name', () => {
     ])
     expect(cardOf('NVIDIA GeForce RTX 4090')).toBe('RTX 4090')
     expect(cardOf('A100 SXM', 80)).toBe('A100 SXM4 80GB')
+    expect(cardOf('A100', 80)).toBe('A100 SXM4 80GB')
   })
 
   it('is told from its namesakes by its memory, and may have more than its maker gave it', () => {

@@ -50,11 +50,20 @@ export function findCard(name: string, memoryGiB?: number): GpuSpec {
   const named = cards.filter(({ keys }) => keys.includes(wanted))
   const begun = wanted === '' ? [] : cards.filter(({ keys }) => keys.some((key) => key.startsWith(wanted)))
   const likely = named.length > 0 ? named : begun
-  const [only, ...others] = ofSize(likely, memoryGiB)
+  const sized = ofSize(likely, memoryGiB)
+  const [only, ...others] = sized
   if (only && others.length === 0) return only.spec
+  const form = memoryGiB === undefined ? undefined : asModule(sized)
+  if (form) return form
   const own = likely.filter((card) => card.own.includes(wanted))
   if (memoryGiB === undefined && own.length === 1 && own[0]) return own[0].spec
   throw new DroverError('invalid_request', refusal(name, likely))
+}
+
+/** Of one card as a module and as a board the module, as servers have it; undefined where they are different cards. */
+function asModule(same: readonly NamedCard[]): GpuSpec | undefined {
+  const names = new Set(same.map(({ spec }) => spec.card.replace(/ (SXM\d?|PCIe)\b/, '')))
+  return names.size === 1 ? same.find(({ spec }) => / SXM/.test(spec.card))?.spec : undefined
 }
 
 /** Whether a text is a card's whole name: `7900xtx` is, and no 7900 of anything. */

@@ -70,6 +70,22 @@ describe('a list of GPUs', () => {
     ])
   })
 
+  it.each([
+    ['H200x2', 2, 'H200 SXM 141GB', 141],
+    ['3090x2 nvlink', 2, 'RTX 3090', 24],
+    ['4090 * 3', 3, 'RTX 4090', 24],
+    ['mi300x x2', 2, 'Instinct MI300X', 192],
+    ['A100x4:80', 4, 'A100 SXM4 80GB', 80],
+    ['RTX 4090 24GB', 1, 'RTX 4090', 24],
+    ['2x 3090 (24 GB)', 2, 'RTX 3090', 24],
+    ['2080ti 22GB', 1, 'RTX 2080 Ti', 22],
+    ['4060 ti 16gb', 1, 'RTX 4060 Ti 16GB', 16],
+  ])('takes "%s" as people write it', (text, count, name, size) => {
+    const { devices } = parseGpuList(text)
+    expect(devices.map((device) => device.name)).toEqual(Array.from({ length: count }, () => name))
+    expect(devices[0]?.totalBytes).toBe(size * gib)
+  })
+
   it('takes boards with other memory than their maker gave them', () => {
     expect(parseGpuList('2080ti:22').devices[0]?.totalBytes).toBe(22 * gib)
   })

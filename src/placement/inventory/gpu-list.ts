@@ -77,17 +77,19 @@ function hostOf(item: string): Pick<ImaginedNode, 'memoryGiB' | 'memoryGBs'> {
   }
 }
 
+const nvlink = /[\s-]nvlink$/i
+
 function cardsOf(item: string): ImaginedCards {
-  const pattern = isCard(nameOf(item)) ? /^()(.+)$/ : /^(?:(\d+)\s*[x×*]\s*)?(.+)$/i
-  const [, times, rest = ''] = pattern.exec(item) ?? []
-  const count = Number(times || 1)
+  const bridged = nvlink.test(item)
+  const { times, rest } = timesOf(item.replace(nvlink, ''))
+  const count = Number(times)
   if (count < 1) throw new DroverError('invalid_request', `"${item}": none of a card is no card`)
-  const bridged = /[\s-]nvlink$/i.test(rest)
-  const [name = '', size, more] = rest.replace(/[\s-]nvlink$/i, '').split(':')
+  const [told = '', colon, more] = rest.split(':')
   if (more !== undefined)
     throw new DroverError('invalid_request', `"${item}": one size is told behind a colon, in GiB`)
+  const { name, size = colon } = colon === undefined ? sizedName(told.trim()) : { name: told.trim() }
   const memoryGiB = size === undefined ? undefined : sizeOf(size.replace(/\s*(g|gb|gib)\s*$/i, ''), item)
-  const spec = findCard(name.trim(), memoryGiB)
+  const spec = findCard(name, memoryGiB)
   if (bridged && spec.bridge?.name !== 'NVLink') {
     throw new DroverError('invalid_request', `"${item}": ${spec.card} has no NVLink`)
   }
@@ -100,9 +102,32 @@ function cardsOf(item: string): ImaginedCards {
   }
 }
 
-/** An item without size and bridge. */
-function nameOf(item: string): string {
-  return (item.split(':')[0] ?? '').replace(/[\s-]nvlink$/i, '')
+interface Times {
+  times: string
+  rest: string
+}
+
+/** `2x4090`, and `4090x2` where the whole is no card's name, as `7900xtx` is. */
+function timesOf(item: string): Times {
+  const once = { times: '1', rest: item }
+  if (isWhole(once)) return once
+  const [, before = '', named] = /^(\d+)\s*[x×*]\s*(.+)$/i.exec(item) ?? []
+  const [, name, after = '', size = ''] = /^(.+?)\s*[x×*]\s*(\d+)((?:\s*:.*)?)$/i.exec(item) ?? []
+  const ways: Times[] = [
+    ...(named === undefined ? [] : [{ times: before, rest: named }]),
+    ...(name === undefined ? [] : [{ times: after, rest: name + size }]),
+  ]
+  return ways.find(isWhole) ?? ways[0] ?? once
+}
+
+const isWhole = ({ rest }: Times) => isCard(rest.split(':')[0] ?? '')
+
+/** `RTX 4090 24GB` and `3090 (24GB)`, where that is not the name of a card. */
+function sizedName(text: string): { name: string; size?: string } {
+  const [, name, size] = isCard(text) ? [] : (/^(.*\S)\s*\(?\b(\d+)\s*(?:gb|gib)\)?$/i.exec(text) ?? [])
+  return name !== undefined && size !== undefined
+    ? { name: name.replace(/\s*\($/, ''), size }
+    : { name: text }
 }
 
 function sizeOf(text: string, item: string): number {

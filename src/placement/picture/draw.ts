@@ -97,7 +97,8 @@ function strategyText(strategy: Plan['strategy'], instances: readonly PlanInstan
       : ''
   if (strategy === 'single') return `one device${host}`
   const over = `over ${devices} ${devices === 1 ? 'device' : 'devices'}${host}`
-  if (strategy === 'data') return `${instances.length} copies, ${over}`
+  if (strategy === 'data')
+    return instances.length > 1 ? `${instances.length} copies, ${over}` : `one copy, ${over}`
   return instances.length > 1 ? `${strategy}, ${instances.length} copies, ${over}` : `${strategy} ${over}`
 }
 
@@ -131,7 +132,7 @@ export function copiesLines(
   const devices = new Map(inventory.devices.map((device) => [device.id, device]))
   const manyNodes = inventory.nodes.length > 1
   const places = instances.map(({ parts }) => parts.flatMap(({ deviceId }) => devices.get(deviceId) ?? []))
-  const alone = places.every(({ length }) => length === 1)
+  const alone = places.length > 1 && places.every(({ length }) => length === 1)
   const texts = (alone ? [places.flat()] : places).map((place) => placeText(place, manyNodes))
   const on = texts.filter((text) => text !== '').join('; ')
   return wrapped(`x${instances.length}${on === '' ? '' : ` ${alone ? 'one on each of' : 'on'} ${on}`}`, width)

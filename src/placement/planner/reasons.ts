@@ -3,6 +3,7 @@ import type { Candidate, Search } from './candidate.ts'
 import { devicesOf } from './layout.ts'
 import { leastBytes } from './limits.ts'
 import { sizeOf } from './rank.ts'
+import { unknownNames } from './survey.ts'
 import { countOf, gibibytes, listDevices, percent, rate } from './texts.ts'
 
 /** Why a plan is as it is: sentences, in the order of the decisions. */
@@ -13,9 +14,17 @@ export function reasonsOf(search: Search, first: Candidate, all: readonly Candid
     ...hostReasons(first),
     runReason(search, first),
     ...draftReason(search, first),
-    ...replicaReasons(first, all),
+    ...replicaReasons(search, first, all),
     speedReason(first),
+    ...unknownReasons(search),
   ]
+}
+
+/** A name that nothing has is a slip as a rule, and would go unseen. */
+function unknownReasons({ world, wishes }: Search): string[] {
+  const { pins = [], avoid = [], prefer = [], shun = [] } = wishes
+  const unknown = unknownNames(world.all, [...pins, ...avoid, ...prefer, ...shun])
+  return unknown.length === 0 ? [] : [`Nothing here is called ${unknown.join(', ')}, which the wishes name.`]
 }
 
 function whereReason(search: Search, first: Candidate): string {
@@ -100,10 +109,17 @@ function hostReasons({ instance }: Candidate): string[] {
 function runReason({ runs, wishes }: Search, { run }: Candidate): string {
   const wanted = runs.wanted ?? run
   const others = wishes.beside ? ' beside the other models' : ''
+  const asked = wishes.contextLength
+  const why =
+    asked === undefined
+      ? ''
+      : asked > run.contextLength
+        ? `, all that the model was made for (${asked} were asked for)`
+        : ', as asked for'
   const context =
     run.contextLength < wanted.contextLength
       ? `The context is cut from ${wanted.contextLength} to ${run.contextLength} tokens to fit${others}`
-      : `The context is ${run.contextLength} tokens${wishes.contextLength === undefined ? '' : ', as asked for'}`
+      : `The context is ${run.contextLength} tokens${why}`
   const slots =
     run.slots < wanted.slots
       ? `memory does not allow ${wanted.slots}${others}`
@@ -120,12 +136,20 @@ function draftReason({ model }: Search, { instance }: Candidate): string[] {
   return [`The draft model ${model.draft.name} lies on ${instance.draftDeviceId}, beside the head.`]
 }
 
-function replicaReasons(first: Candidate, all: readonly Candidate[]): string[] {
-  if (all.length < 2) return []
+function replicaReasons({ wishes }: Search, first: Candidate, all: readonly Candidate[]): string[] {
+  const missing = (wishes.replicas ?? 0) - all.length
+  const fewer =
+    missing > 0
+      ? [
+          `${countOf(missing, 'instance')} of the ${wishes.replicas} asked for ${missing > 1 ? 'find' : 'finds'} no room.`,
+        ]
+      : []
+  if (all.length < 2) return fewer
   const devices = sizeOf(first).devices
   const each = devices > 1 ? `groups of ${devices} devices` : 'one on each device that is left'
   return [
     `${countOf(all.length, 'instance')} serve it, ${each}: whoever comes while one is busy need not wait.`,
+    ...fewer,
   ]
 }
 

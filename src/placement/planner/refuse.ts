@@ -2,6 +2,7 @@ import type { Inventory, PlanModel, PlanResult, PlanWishes, Rejected } from '../
 import type { Search } from './candidate.ts'
 import { enginesOf } from './engine-rules.ts'
 import { leastBytes } from './limits.ts'
+import { unknownNames } from './survey.ts'
 import { gibibytes } from './texts.ts'
 
 type Refusal = Extract<PlanResult, { ok: false }>
@@ -19,6 +20,7 @@ const smallerFiles = [
   { fileType: 'Q2_K', bits: 3.2 },
 ] as const
 const leastContext = 256
+const mostNames = 8
 
 /** Says that nothing fits, and what would. */
 export function refuse(search: Search, rejected: readonly Rejected[], fits: Fits): Refusal {
@@ -55,8 +57,22 @@ function reasonOf(search: Search, neededBytes: number, deviceBytes: number, host
   if (world.nodes.every(({ node }) => enginesOf(model, node, wishes).length === 0)) {
     return `${subject} cannot be planned: no node has an engine for ${model.format} files`
   }
-  const need = `${subject} needs ${gibibytes(neededBytes)} and buffers, but only ${gibibytes(deviceBytes)} on devices and ${gibibytes(hostBytes)} of host memory are available`
-  return neededBytes > deviceBytes + hostBytes ? need : `${need}, and no allowed division of it fits`
+  const unknown = wishes.pins === undefined ? [] : unknownNames(world.all, wishes.pins)
+  if (unknown.length > 0 && world.inventory.devices.length === 0) {
+    return `${subject} cannot be planned: nothing is called ${unknown.join(', ')}, where it is to lie (there are ${namesOf(world.all)})`
+  }
+  const need = `${subject} needs ${gibibytes(neededBytes)} and buffers`
+  const room = `${gibibytes(deviceBytes)} on devices and ${gibibytes(hostBytes)} of host memory are available`
+  return neededBytes > deviceBytes + hostBytes
+    ? `${need}, but only ${room}`
+    : `${need}: ${room}, but no allowed division of it fits`
+}
+
+/** Devices, or nodes where there are none, by the names that wishes may call them. */
+function namesOf({ devices, nodes }: Inventory): string {
+  const names = (devices.length > 0 ? devices : nodes).map(({ id }) => id)
+  const more = names.length - mostNames
+  return `${names.slice(0, mostNames).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
 }
 
 /** What would make a plan possible: first what costs least. */
@@ -82,6 +98,9 @@ function suggest(search: Search, fits: Fits): string[] {
   if (wishes.crossVendor === false)
     tryWith({ crossVendor: true }, 'devices of several vendors together would hold it, where this is allowed')
   if (wishes.strategy !== undefined) suggestStrategy(search, fits, suggestions)
+  else suggestSizes(search, fits, suggestions)
+  if (wishes.engines !== undefined && fits(model, dropped(wishes, 'engines')))
+    suggestions.push(`another engine than ${wishes.engines.join(' or ')} would run it`)
   if (wishes.maxWatts !== undefined && fits(model, dropped(wishes, 'maxWatts'))) {
     suggestions.push(`more than ${wishes.maxWatts} W would do`)
   }
@@ -95,6 +114,16 @@ function suggest(search: Search, fits: Fits): string[] {
 function suggestStrategy({ model, wishes }: Search, fits: Fits, suggestions: string[]): void {
   const open = dropped(dropped(dropped(wishes, 'strategy'), 'tensorSize'), 'pipelineSize')
   if (fits(model, open)) suggestions.push(`another strategy than ${wishes.strategy} would fit`)
+}
+
+function suggestSizes({ model, wishes }: Search, fits: Fits, suggestions: string[]): void {
+  for (const [key, what] of [
+    ['tensorSize', 'devices to a layer'],
+    ['pipelineSize', 'stages'],
+  ] as const) {
+    if (wishes[key] !== undefined && fits(model, dropped(wishes, key)))
+      suggestions.push(`another number of ${what} than ${wishes[key]} would fit`)
+  }
 }
 
 function dropped(wishes: PlanWishes, key: keyof PlanWishes): PlanWishes {

@@ -19,6 +19,8 @@ export interface World {
   inventory: Inventory
   fabric: Fabric
   nodes: readonly NodeView[]
+  /** Before anything was left out. */
+  all: Inventory
   /** 1 as a rule; more for what is preferred, less for what is shunned or degraded. */
   weightOf(device: PlanDevice): number
 }
@@ -52,7 +54,7 @@ export function survey(inventory: Inventory, wishes: PlanWishes): World {
     const cpuOnly = !equipped.has(node.id)
     return viewOf({ node, devices: own, hostAllowed: pinned, cpuOnly }, fabric, weightOf)
   })
-  return { inventory: allowed, fabric, nodes: views, weightOf }
+  return { inventory: allowed, fabric, nodes: views, all: inventory, weightOf }
 }
 
 /**
@@ -172,10 +174,17 @@ function kindText(device: PlanDevice): string {
   ].join(' ')
 }
 
-/** Whether a list names the device: by id, by its node, or by a label (`vendor=amd`, `room=lab`). */
+/** Those of the names that no device and no node has. */
+export function unknownNames({ devices, nodes }: Inventory, names: readonly string[]): string[] {
+  return names.filter(
+    (name) => !nodes.some(({ id }) => id === name) && !devices.some((device) => matches(device, [name])),
+  )
+}
+
+/** Whether a list names the device: by id, as its engine does, by its node, or by a label (`vendor=amd`, `room=lab`). */
 function matches(device: PlanDevice, names: readonly string[]): boolean {
   return names.some((name) => {
-    if (name === device.id || name === device.node) return true
+    if (name === device.id || name === device.node || name === device.engineName) return true
     const [key, value] = splitLabel(name)
     return value !== undefined && labelOf(device, key) === value
   })

@@ -38,9 +38,10 @@ export async function readJson<T extends object>(
   { bodies }: { bodies: BodyBudget },
   request: FastifyRequest,
   schema: Schema<T>,
-  options: { acceptZstd?: boolean } = {},
+  options: { acceptZstd?: boolean; acceptEmpty?: boolean } = {},
 ): Promise<Partial<T>> {
   const body = await readBody(request, bodies)
+  if (options.acceptEmpty && body.length === 0) return {}
   const zstd = options.acceptZstd === true && request.headers['content-encoding'] === 'zstd'
   try {
     return decodeJson(zstd ? await unpack(body) : body, schema) ?? {}

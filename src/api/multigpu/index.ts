@@ -80,7 +80,9 @@ async function migrate(context: ApiContext, request: FastifyRequest, reply: Fast
 
 /** `POST /api/multigpu/rebalance`: lays out anew what would gain by it. */
 async function rebalance(context: ApiContext, request: FastifyRequest, reply: FastifyReply) {
-  const { dry_run: dryRun = false } = await readJson(context, request, rebalanceRequest)
+  const { dry_run: dryRun = false } = await readJson(context, request, rebalanceRequest, {
+    acceptEmpty: true,
+  })
   return sendJson(reply, JSON.stringify({ dryRun, moves: await controlOf(context).rebalance({ dryRun }) }))
 }
 

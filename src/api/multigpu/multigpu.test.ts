@@ -198,7 +198,8 @@ describe('POST /api/multigpu/', () => {
       moves: [],
     })
     await post('/api/multigpu/rebalance', {})
-    expect(rebalanced).toEqual([true, false])
+    expect((await post('/api/multigpu/rebalance', '')).statusCode).toBe(200)
+    expect(rebalanced).toEqual([true, false, false])
   })
 
   it.each([

@@ -48,7 +48,7 @@ export function benchmarkCommand(): Command {
       '--cross-gpu-sharing [values]',
       "with GPUs reading each other's memory, and without (default: both)",
     )
-    .option('--requests <number>', 'of each load', whole, 32)
+    .option('--requests <number>', 'of each load (default: 32, with --memory 4)', whole)
     .option('--warmup <number>', 'requests before those, of each load', whole, 4)
     .option('--prompt-tokens <number>', 'length of a prompt, about', whole, 256)
     .option('--output-tokens <number>', 'longest answer', whole, 64)
@@ -72,17 +72,19 @@ async function benchmark(models: string[], flags: BenchmarkFlags): Promise<void>
   stopper.whenAsked(() => abort.abort(new Error('interrupted; the server has its settings back')))
   const progress = createProgressPrinter(process.stderr)
   try {
-    const [{ runAsAsked }, { tell }] = await Promise.all([
+    const [{ runAsAsked }, { withValues }, { tell }] = await Promise.all([
       import('./benchmark/as-asked.ts'),
+      import('./benchmark/flags.ts'),
       import('./benchmark/tell.ts'),
     ])
-    const measured = await runAsAsked(models, flags, abort.signal, (message, count) => {
+    const asked = withValues(models, flags)
+    const measured = await runAsAsked(asked.models, asked.flags, abort.signal, (message, count) => {
       // A log has a line for each load, a terminal counts along.
       if (count && count.done < count.all && !process.stderr.isTTY) return
       progress.print({ message: count ? `${message}: ${count.done} of ${count.all}` : message })
     })
     progress.end()
-    await tell(measured, flags)
+    await tell(measured, asked.flags)
     if (measured.failure) {
       throw abort.signal.aborted
         ? measured.failure

@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { messageOf } from '../errors.ts'
 import { chooseModels } from './choose-models.ts'
 import type { BenchmarkReport, Figures } from './contract.ts'
-import { type BenchmarkFlags, loadsOf, variantsAsked } from './flags.ts'
+import { type BenchmarkFlags, loadsOf, requestsOf, variantsAsked } from './flags.ts'
 import { type BenchmarkOptions, runBenchmark } from './run.ts'
 import { readSaved } from './saved.ts'
 import { connectTo, type Server } from './server.ts'
@@ -71,7 +71,7 @@ async function optionsOf(
   flags: BenchmarkFlags,
   server: Server,
 ): Promise<Omit<BenchmarkOptions, 'signal' | 'onProgress'>> {
-  const { requests, warmup, promptTokens, outputTokens, seed, sloTtft, sloItl } = flags
+  const { warmup, promptTokens, outputTokens, seed, sloTtft, sloItl } = flags
   const variants = variantsAsked(flags)
   if (server.kind !== 'drover' && variants.some(({ name }) => name !== '')) {
     throw new Error(
@@ -82,7 +82,8 @@ async function optionsOf(
     models: chooseModels(models, flags.modelSizes, await server.models()),
     variants,
     loads: loadsOf(flags),
-    ...{ requests, warmup, promptTokens, outputTokens, seed },
+    ...{ warmup, promptTokens, outputTokens, seed },
+    requests: requestsOf(flags),
     objective: { ttftMs: sloTtft, itlMs: sloItl },
   }
 }

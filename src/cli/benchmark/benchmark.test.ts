@@ -8,6 +8,7 @@ import { chooseModels } from './choose-models.ts'
 import type { BenchmarkReport, Measured } from './contract.ts'
 import { drive } from './drive.ts'
 import { figuresOf } from './figures.ts'
+import { type BenchmarkFlags, withValues } from './flags.ts'
 import { createPrompts } from './prompts.ts'
 import { benchmarkPlot, benchmarkText, comparisonText } from './report.ts'
 import { connectTo } from './server.ts'
@@ -123,6 +124,23 @@ describe('the models to measure', () => {
     )
     expect(() => chooseModels([], ['big'], installed)).toThrow('"big" is no size such as 8B')
     expect(() => chooseModels([], [], [])).toThrow('name a model to measure')
+  })
+})
+
+describe('values that stand behind their flags without a `=`', () => {
+  const flags = { requests: 1 } as BenchmarkFlags
+  it('are put to them, where the flags have none', () => {
+    const bare = { ...flags, kvCacheDistribution: 'true', crossGpuSharing: 'true' }
+    expect(withValues(['by_layer,balanced', 'tiny', 'off'], bare)).toEqual({
+      models: ['tiny'],
+      flags: { ...flags, kvCacheDistribution: 'by_layer,balanced', crossGpuSharing: 'off' },
+    })
+    expect(withValues(['tiny'], bare)).toEqual({ models: ['tiny'], flags: bare })
+  })
+
+  it('are models else', () => {
+    const given = { ...flags, kvCacheDistribution: 'balanced' }
+    expect(withValues(['by_layer', 'on'], given)).toEqual({ models: ['by_layer', 'on'], flags: given })
   })
 })
 

@@ -17,7 +17,7 @@ export interface BenchmarkFlags {
   memory?: boolean
   kvCacheDistribution?: string
   crossGpuSharing?: string
-  requests: number
+  requests?: number
   warmup: number
   promptTokens: number
   outputTokens: number
@@ -44,7 +44,38 @@ export function loadsOf({ latency, batchSizes, rate, memory }: BenchmarkFlags): 
   ]
 }
 
+/** Of each load: memory needs no figures of speed. */
+export function requestsOf({ requests, memory }: BenchmarkFlags): number {
+  return requests ?? (memory ? 4 : 32)
+}
+
 const kvCacheModes = ['by_layer', 'balanced']
+const switches = ['on', 'off']
+
+/**
+ * Puts values to their flags that stand behind them without a `=`, where they have been read as models: no model is called
+ * `by_layer,balanced`.
+ */
+export function withValues(
+  models: readonly string[],
+  flags: BenchmarkFlags,
+): { models: string[]; flags: BenchmarkFlags } {
+  const isOf = (values: readonly string[]) => (text: string) =>
+    list(text).every((part) => values.includes(part))
+  const modes = bare(flags.kvCacheDistribution) ? models.find(isOf(kvCacheModes)) : undefined
+  const sharing = bare(flags.crossGpuSharing) ? models.find(isOf(switches)) : undefined
+  return {
+    models: models.filter((text) => text !== modes && text !== sharing),
+    flags: {
+      ...flags,
+      ...(modes !== undefined && { kvCacheDistribution: modes }),
+      ...(sharing !== undefined && { crossGpuSharing: sharing }),
+    },
+  }
+}
+
+/** Given without a value. */
+const bare = (value: string | undefined) => value === 'true'
 
 /** An option with a value that may be left out: `true` then. */
 function modesOf(text: string | undefined): string[] {

@@ -86,6 +86,26 @@ const models: Record<string, SyntheticShape> = {
     window: 1024,
   },
   mamba: { ...small, architecture: 'mamba', ffn: 256 },
+  // Sizes that are no round numbers.
+  'llama odd': {
+    ...{ ...small, architecture: 'llama', layers: 5, dim: 768, heads: 16, kvHeads: 16, headDim: 96 },
+    ...{ ffn: 1792, vocab: 12_345 },
+  },
+  'gemma3 odd': {
+    ...{ ...small, architecture: 'gemma3', layers: 7, heads: 4, kvHeads: 4, headDim: 192, ffn: 1280 },
+    ...{ vocab: 7498, window: 300 },
+  },
+  'qwen3 many experts': { ...small, architecture: 'qwen3', layers: 4, experts: 64, usedExperts: 8, ffn: 256 },
+  qwen2moe: { ...small, architecture: 'qwen2moe', experts: 12, usedExperts: 4, ffn: 256 },
+  granite: { ...small, architecture: 'granite', kvHeads: 4 },
+  'granite experts': { ...small, architecture: 'granite', experts: 32, usedExperts: 8, ffn: 256 },
+  mistral3: { ...small, architecture: 'mistral3', headDim: 128 },
+  olmo2: { ...small, architecture: 'olmo2', kvHeads: 8, window: 1024 },
+  exaone4: { ...small, architecture: 'exaone4' },
+  glm4: { ...small, architecture: 'glm4', headDim: 128, vocab: 20_000 },
+  cohere2: { ...small, architecture: 'cohere2', layers: 8, window: 1024, vocab: 20_000 },
+  lfm2: { ...small, architecture: 'lfm2', layers: 9 },
+  bert: { ...small, architecture: 'bert', kvHeads: 8 },
   // Of a name with Phi in it llama.cpp expects Phi's own special tokens.
   phi3: { ...small, architecture: 'phi3', name: 'one matrix' },
 }
@@ -108,6 +128,9 @@ const runs: ObservedRun[] = [
   { ...run, contextLength: 4096, slots: 3, batchSize: 1024 },
   { ...run, contextLength: 1000, flashAttention: 'off', kvCacheType: 'q8_0', batchSize: 128 },
   { ...run, contextLength: 16_384, batchSize: 64 },
+  { ...run, contextLength: 1500, slots: 7, batchSize: 300 },
+  { ...run, contextLength: 300, batchSize: 2048, kvCacheType: 'bf16' },
+  { ...run, contextLength: 3000, slots: 5, kvCacheType: 'q5_1', batchSize: 333, flashAttention: 'on' },
 ]
 
 interface Outcome {
@@ -140,9 +163,7 @@ async function measure(name: string, shape: SyntheticShape, offset: number): Pro
   let corrections: Corrections | undefined
   for (let index = 0; index < count; index++) {
     const next = runs[(offset * 3 + index) % runs.length] ?? run
-    // Latent attention has one type for both, and without flash attention only f16.
-    const plain16 = shape.architecture === 'deepseek2' && next.flashAttention === 'off'
-    const asked = plain16 ? { ...next, kvCacheType: 'f16' } : next
+    const asked = askedOf(shape, next)
     const seen = byKind(await observeMemory(path, asked))
     const { shape: read, fileType, memory: plain } = await predictMemory(path, asked)
     const learned = corrections && (await predictMemory(path, asked, corrections)).memory
@@ -159,6 +180,18 @@ async function measure(name: string, shape: SyntheticShape, offset: number): Pro
   }
   rmSync(path)
   return results
+}
+
+/** A run that llama-server accepts of such a model. */
+function askedOf({ architecture }: SyntheticShape, next: ObservedRun): ObservedRun {
+  // An embedding's input is one batch; llama-server 0.7.0 fails where it cannot be divided among the slots.
+  if (architecture === 'bert') {
+    const contextLength = Math.floor(Math.min(next.contextLength, 2000) / next.slots) * next.slots
+    return { ...next, contextLength, batchSize: contextLength, embedding: true }
+  }
+  // Latent attention has one type for both, and without flash attention only f16.
+  const plain16 = architecture === 'deepseek2' && next.flashAttention === 'off'
+  return plain16 ? { ...next, kvCacheType: 'f16' } : next
 }
 
 function describe({ contextLength, slots, kvCacheType, batchSize, flashAttention }: ObservedRun): string {

@@ -147,6 +147,7 @@ describe('its parts', () => {
       vocab: 400,
       context: 64,
       experts: 0,
+      usedExperts: 2,
       window: 32,
     }
     for (const architecture of Object.values(architectures)) {

@@ -14,13 +14,9 @@ import {
   type WritableType,
   writeGguf,
 } from '../src/models/gguf/write.ts'
-import {
-  type ArchitectureName,
-  architectures,
-  type Sizes,
-  type TensorPlan,
-} from './synthetic/architectures.ts'
+import { type ArchitectureName, architectures } from './synthetic/architectures.ts'
 import { randomTensor } from './synthetic/random-weights.ts'
+import type { Sizes, TensorPlan } from './synthetic/tensor-plans.ts'
 import { syntheticVocabulary } from './synthetic/vocabulary.ts'
 
 /** What a synthetic model looks like; everything left out has a small default. */
@@ -44,7 +40,9 @@ export interface SyntheticShape {
   readonly type?: WritableType
   /** Experts of each layer; none when left out. Only some architectures can have them. */
   readonly experts?: number
-  /** Tokens that a sliding layer sees (gemma2, gemma3, gpt-oss); half of the context when left out. */
+  /** Experts that a token uses; 2 when left out. */
+  readonly usedExperts?: number
+  /** Tokens that a sliding layer sees (cohere2, gemma2, gemma3, gpt-oss, olmo2); half of the context when left out. */
   readonly window?: number
   /** Whether a decoder declares mean pooling, which makes engines treat it as an embedding model. */
   readonly embeddingModel?: boolean
@@ -68,7 +66,14 @@ const chatTemplate =
   "{%- for message in messages %}{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}{%- endfor %}" +
   "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
 
-const withExperts = new Set<ArchitectureName>(['llama', 'qwen3', 'deepseek2', 'gpt-oss'])
+const withExperts = new Set<ArchitectureName>([
+  'llama',
+  'qwen3',
+  'deepseek2',
+  'gpt-oss',
+  'granite',
+  'qwen2moe',
+])
 
 function sizesOf(shape: SyntheticShape): Sizes {
   const dim = shape.dim ?? 128
@@ -95,6 +100,7 @@ function sizesOf(shape: SyntheticShape): Sizes {
     context,
     window: shape.window ?? Math.max(64, Math.floor(context / 2)),
     experts,
+    usedExperts: shape.usedExperts ?? 2,
   }
 }
 
@@ -209,6 +215,7 @@ const cliOptions = {
   vocab: count,
   context: count,
   experts: count,
+  'used-experts': count,
   window: count,
   seed: count,
   type: { type: 'string', default: 'Q8_0' },
@@ -239,6 +246,7 @@ function shapeFromArguments(
     vocab: values.vocab,
     context: values.context,
     experts: values.experts,
+    usedExperts: values['used-experts'],
     window: values.window,
     seed: values.seed,
   }

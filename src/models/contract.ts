@@ -149,6 +149,13 @@ export interface ModelShape {
   feedForward?: 'gated' | 'fused' | 'plain'
   /** Attention and feed-forward of a layer have the same input. */
   parallelLayers?: boolean
+  /**
+   * Where a layer normalises, if not what its parts read: the `results` of its parts (OLMo 2), or the `sums` of results
+   * and what was read (BERT).
+   */
+  norms?: 'results' | 'sums'
+  /** Tokens learn their place from a table that is added to their embeddings, not in every layer. */
+  tabledPositions?: boolean
   /** There is no output matrix: the input embedding serves as one, of which a device holds a copy. */
   tiedEmbeddings?: boolean
 }

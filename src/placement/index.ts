@@ -21,6 +21,7 @@ export {
 } from './memory/corrections.ts'
 export { costsOf } from './memory/costs.ts'
 export { estimateMemory, type MemoryEstimate, type MemoryWishes } from './memory/estimate.ts'
+export { cacheTypeFor } from './memory/kv-cache.ts'
 export { describePlan, drawPlan, drawPlans, letterOf, type PictureOptions } from './picture/index.ts'
 export { type ModelParts, planModelOf } from './plan-model.ts'
 export {

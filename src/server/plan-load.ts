@@ -4,6 +4,7 @@ import type { Device, Link } from '../hardware/index.ts'
 import { DroverError, type ModelOptions, type RoutingWishes } from '../inference/index.ts'
 import { ollamaOnly } from '../models/index.ts'
 import {
+  cacheTypeFor,
   confinementOf,
   engineEnvironment,
   estimateMemory,
@@ -51,11 +52,13 @@ export function wishOf(
   model: ResolvedModel,
   options: ModelOptions,
   asked: Pick<RoutingWishes, 'strategy' | 'profile' | 'tensorSize' | 'pipelineSize'>,
-  { config, engine, book, ownForms, devices, links }: LoadMeans,
+  { config: configured, engine, book, ownForms, devices, links }: LoadMeans,
 ): LoadWish {
   const { file, stored, capabilities } = model.description
   const ownForm = runsFolders.includes(engine) ? ownForms(stored.displayName) : undefined
   const shape = ownForm?.shape ?? file.shape
+  const kvCacheType = ownForm ? configured.kvCacheType : cacheTypeFor(shape, configured.kvCacheType)
+  const config = { ...configured, kvCacheType }
   const reason = listsDevices(engine) ? ollamaOnly(file) : undefined
   if (reason) {
     throw new DroverError(

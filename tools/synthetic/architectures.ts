@@ -1,120 +1,25 @@
-import { type GgufMetadata, gguf } from '../../src/models/gguf/write.ts'
-
-/** The sizes that decide every tensor of a model. */
-export interface Sizes {
-  readonly dim: number
-  readonly layers: number
-  readonly heads: number
-  readonly kvHeads: number
-  readonly headDim: number
-  readonly ffn: number
-  readonly vocab: number
-  readonly context: number
-  /** Number of experts of each layer; 0 for a dense model. */
-  readonly experts: number
-  /** Tokens that a sliding layer sees. */
-  readonly window: number
-}
-
-/** A tensor to be filled: matrices with random weights, norms with ones, biases with zeros. */
-export interface TensorPlan {
-  readonly name: string
-  readonly shape: readonly number[]
-  readonly fill: 'weights' | 'ones' | 'zeros'
-  /** Standard deviation of random weights. */
-  readonly deviation: number
-  /** Kept in F32 whatever the file's type, as engines need some small matrices. */
-  readonly exact?: boolean
-}
-
-/** How one family of models names its tensors and what its metadata must say. */
-export interface Architecture {
-  /** The name in `general.architecture`, which for some families differs when there are experts. */
-  name(sizes: Sizes): string
-  tensors(sizes: Sizes): TensorPlan[]
-  /** Metadata beyond what every architecture has; keys without the architecture's prefix. */
-  metadata(sizes: Sizes): GgufMetadata
-}
-
-const matrix = (name: string, columns: number, ...rows: number[]): TensorPlan => ({
-  name: `${name}.weight`,
-  shape: [columns, ...rows],
-  fill: 'weights',
-  deviation: columns ** -0.5,
-})
-const norm = (name: string, width: number): TensorPlan => ({
-  name: `${name}.weight`,
-  shape: [width],
-  fill: 'ones',
-  deviation: 1,
-})
-const bias = (name: string, width: number): TensorPlan => ({
-  name: `${name}.bias`,
-  shape: [width],
-  fill: 'zeros',
-  deviation: 1,
-})
-
-const layersOf = (sizes: Sizes, layer: (prefix: string) => TensorPlan[]): TensorPlan[] =>
-  Array.from({ length: sizes.layers }, (_, index) => layer(`blk.${index}`)).flat()
-
-const embedding = ({ dim, vocab }: Sizes): TensorPlan => ({
-  ...matrix('token_embd', dim, vocab),
-  deviation: 1,
-})
-const output = ({ dim, vocab }: Sizes): TensorPlan => ({
-  ...matrix('output', dim, vocab),
-  deviation: 3 * dim ** -0.5,
-})
-
-function attention(at: string, { dim, heads, kvHeads, headDim }: Sizes): TensorPlan[] {
-  return [
-    norm(`${at}.attn_norm`, dim),
-    matrix(`${at}.attn_q`, dim, heads * headDim),
-    matrix(`${at}.attn_k`, dim, kvHeads * headDim),
-    matrix(`${at}.attn_v`, dim, kvHeads * headDim),
-    matrix(`${at}.attn_output`, heads * headDim, dim),
-  ]
-}
-
-function feedForward(at: string, { dim, ffn, experts }: Sizes): TensorPlan[] {
-  if (experts === 0) {
-    return [
-      norm(`${at}.ffn_norm`, dim),
-      matrix(`${at}.ffn_gate`, dim, ffn),
-      matrix(`${at}.ffn_up`, dim, ffn),
-      matrix(`${at}.ffn_down`, ffn, dim),
-    ]
-  }
-  return [
-    norm(`${at}.ffn_norm`, dim),
-    { ...matrix(`${at}.ffn_gate_inp`, dim, experts), exact: true },
-    matrix(`${at}.ffn_gate_exps`, dim, ffn, experts),
-    matrix(`${at}.ffn_up_exps`, dim, ffn, experts),
-    matrix(`${at}.ffn_down_exps`, ffn, dim, experts),
-  ]
-}
-
-function decoder(sizes: Sizes, extra: (at: string) => TensorPlan[] = () => []): TensorPlan[] {
-  const layers = layersOf(sizes, (at) => [...attention(at, sizes), ...feedForward(at, sizes), ...extra(at)])
-  return [embedding(sizes), ...layers, norm('output_norm', sizes.dim), output(sizes)]
-}
-
-const rms: GgufMetadata = { 'attention.layer_norm_rms_epsilon': gguf.float32(1e-5) }
-const rope: GgufMetadata = { 'rope.freq_base': gguf.float32(10_000) }
-const headSizes = ({ headDim }: Sizes): GgufMetadata => ({
-  'attention.key_length': gguf.uint32(headDim),
-  'attention.value_length': gguf.uint32(headDim),
-  'rope.dimension_count': gguf.uint32(headDim),
-})
-const expertCounts = ({ experts, ffn }: Sizes): GgufMetadata =>
-  experts === 0
-    ? {}
-    : {
-        expert_count: gguf.uint32(experts),
-        expert_used_count: gguf.uint32(Math.min(2, experts)),
-        expert_feed_forward_length: gguf.uint32(ffn),
-      }
+import { gguf } from '../../src/models/gguf/write.ts'
+import { lfm2, mamba } from './hybrids.ts'
+import { cohere2, exaone4, glm4, granite, mistral3, olmo2, qwen2moe } from './llama-relatives.ts'
+import {
+  type Architecture,
+  attention,
+  bias,
+  decoder,
+  embedding,
+  expertCounts,
+  feedForward,
+  headSizes,
+  layersOf,
+  matrix,
+  norm,
+  output,
+  rms,
+  rope,
+  type Sizes,
+  type TensorPlan,
+  tied,
+} from './tensor-plans.ts'
 
 const llama: Architecture = {
   name: () => 'llama',
@@ -142,12 +47,6 @@ const qwen3: Architecture = {
     ]),
   metadata: (sizes) => ({ ...rms, ...rope, ...headSizes(sizes), ...expertCounts(sizes) }),
 }
-
-/** Input and output share one matrix: small embeddings keep the last token from winning every time. */
-const tied = (plans: TensorPlan[], { dim }: Sizes): TensorPlan[] =>
-  plans
-    .filter(({ name }) => name !== 'output.weight')
-    .map((plan) => (plan.name === 'token_embd.weight' ? { ...plan, deviation: 0.2 * dim ** -0.5 } : plan))
 
 const gemmaNorms = (at: string, { dim }: Sizes): TensorPlan[] => [
   norm(`${at}.post_attention_norm`, dim),
@@ -320,43 +219,6 @@ const gptOss: Architecture = {
   }),
 }
 
-/** Layers that keep a state of fixed size in place of a cache. */
-const mamba: Architecture = {
-  name: () => 'mamba',
-  tensors: (sizes) => {
-    const { dim } = sizes
-    const { inner, state, rank, kernel } = mambaSizes(sizes)
-    const layers = layersOf(sizes, (at) => [
-      norm(`${at}.attn_norm`, dim),
-      matrix(`${at}.ssm_in`, dim, 2 * inner),
-      { ...matrix(`${at}.ssm_conv1d`, kernel, inner), exact: true },
-      bias(`${at}.ssm_conv1d`, inner),
-      matrix(`${at}.ssm_x`, inner, rank + 2 * state),
-      { ...matrix(`${at}.ssm_dt`, rank, inner), exact: true },
-      bias(`${at}.ssm_dt`, inner),
-      { ...matrix(`${at}.ssm_a`, state, inner), name: `${at}.ssm_a`, exact: true },
-      { ...norm(`${at}.ssm_d`, inner), name: `${at}.ssm_d` },
-      matrix(`${at}.ssm_out`, inner, dim),
-    ])
-    return [embedding(sizes), ...layers, norm('output_norm', dim), output(sizes)]
-  },
-  metadata: (sizes) => {
-    const { inner, state, rank, kernel } = mambaSizes(sizes)
-    return {
-      ...rms,
-      'attention.head_count': gguf.uint32(0),
-      'attention.head_count_kv': gguf.uint32(0),
-      feed_forward_length: gguf.uint32(0),
-      'ssm.conv_kernel': gguf.uint32(kernel),
-      'ssm.inner_size': gguf.uint32(inner),
-      'ssm.state_size': gguf.uint32(state),
-      'ssm.time_step_rank': gguf.uint32(rank),
-    }
-  },
-}
-
-const mambaSizes = ({ dim }: Sizes) => ({ inner: 2 * dim, state: 16, rank: dim / 16, kernel: 4 })
-
 const bert: Architecture = {
   name: () => 'bert',
   tensors: (sizes) => {
@@ -400,6 +262,14 @@ export const architectures = {
   'gpt-oss': gptOss,
   mamba,
   bert,
+  cohere2,
+  exaone4,
+  glm4,
+  granite,
+  lfm2,
+  mistral3,
+  olmo2,
+  qwen2moe,
 } as const
 
 /** Name of an architecture that can be made. */

@@ -96,11 +96,17 @@ describe('the launch line', () => {
 
   it('quantises keys and values alike', () => {
     expect(line(newServer, { kvCacheType: 'q8_0' })).toContain('--cache-type-k q8_0 --cache-type-v q8_0')
+    const without = line(newServer, { kvCacheType: 'iq4_nl', flashAttention: 'off' })
+    expect(without).toContain('--cache-type-k iq4_nl')
+    expect(without).not.toContain('--cache-type-v')
+    expect(line(newServer, { kvCacheType: 'bf16', flashAttention: 'off' })).toContain('--cache-type-v bf16')
   })
 
   it('lets an embedding input fill the context in one batch', () => {
-    expect(line(newServer, { embedding: true })).toMatch(/-b 4096 -ub 4096 --embedding$/)
-    expect(line(newServer, { embedding: true, batchSize: 512 })).toContain('-b 512 -ub 512')
+    // As many inputs for each of the three slots.
+    expect(line(newServer, { embedding: true })).toMatch(/-b 4098 -ub 4098 --embedding$/)
+    expect(line(newServer, { embedding: true, slots: 1 })).toMatch(/-b 4096 -ub 4096 --embedding$/)
+    expect(line(newServer, { embedding: true, batchSize: 512 })).toContain('-b 513 -ub 513')
   })
 
   it('passes adapters joined or repeated, and one projector', () => {

@@ -171,12 +171,17 @@ function draft(
   return args
 }
 
+/** Types of blocks: the server keeps values in them under flash attention only. */
+const quantised = /^i?q\d/
+
 function memory(spec: InstanceSpec, server: ServerFacts): string[] {
   const args: string[] = []
   if (server.flashAttentionTakesValue) args.push('--flash-attn', spec.flashAttention)
   else if (spec.flashAttention === 'on') args.push('--flash-attn')
   if (spec.kvCacheType !== 'f16') {
-    args.push('--cache-type-k', spec.kvCacheType, '--cache-type-v', spec.kvCacheType)
+    args.push('--cache-type-k', spec.kvCacheType)
+    if (spec.flashAttention !== 'off' || !quantised.test(spec.kvCacheType))
+      args.push('--cache-type-v', spec.kvCacheType)
   }
   if (spec.useMmap !== undefined && server.flags.has('--load-mode')) {
     args.push('--load-mode', spec.useMmap ? 'mmap' : 'none')
@@ -189,7 +194,10 @@ function memory(spec: InstanceSpec, server: ServerFacts): string[] {
 function batches(spec: InstanceSpec): string[] {
   const size =
     spec.batchSize ?? (spec.embedding ? Math.min(spec.contextLength, largestEmbeddingBatch) : undefined)
-  return size === undefined ? [] : ['-b', String(size), '-ub', String(size)]
+  if (size === undefined) return []
+  // It divides a batch of inputs among its slots, and breaks down where that does not come out even.
+  const even = spec.embedding ? Math.ceil(size / spec.slots) * spec.slots : size
+  return ['-b', String(even), '-ub', String(even)]
 }
 
 function adapters(paths: readonly string[], byComma: boolean): string[] {

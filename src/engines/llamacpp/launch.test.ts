@@ -85,6 +85,13 @@ describe('an instance', () => {
     await remote.close()
   })
 
+  it('embeds where the context does not divide among the slots', async () => {
+    const spec = bench.spec({ embedding: true, slots: 3, contextLength: 500 })
+    const embedder = await bench.engineIn('embed-odd').launch(spec, never)
+    expect((await embedder.embed(['sheep', 'grass'], never)).embeddings).toHaveLength(2)
+    await embedder.close()
+  })
+
   it('that embeds gives one normalised vector an input, the same for the same, and says what is too long', async () => {
     const embedder = await bench.engineIn('embed').launch(bench.spec({ embedding: true, slots: 1 }), never)
     const { embeddings, promptTokens } = await embedder.embed(['sheep', 'grass', 'sheep'], never)

@@ -55,7 +55,7 @@ function widthOf(name: string, rows: number, stated: number): number {
 /** How a model's layers are put together, told by the names and sizes of its tensors. */
 export function wiringOf(
   tensors: readonly TensorFacts[],
-): Pick<ModelShape, 'fusedQkv' | 'feedForward' | 'parallelLayers'> {
+): Pick<ModelShape, 'fusedQkv' | 'feedForward' | 'parallelLayers' | 'norms' | 'tabledPositions'> {
   const find = (name: string) =>
     tensors.find((tensor) => tensor.name.startsWith('blk.') && tensor.name.endsWith(`.${name}.weight`))
   const [up, down] = [find('ffn_up'), find('ffn_down')]
@@ -66,5 +66,12 @@ export function wiringOf(
     ...(find('attn_qkv') && { fusedQkv: true }),
     ...(up && !gated && { feedForward: fused ? 'fused' : 'plain' }),
     ...(find('attn_norm') && !normsBetween && { parallelLayers: true }),
+    ...(!find('attn_norm') && normsAfter(find)),
+    ...(tensors.some(({ name }) => name === 'position_embd.weight') && { tabledPositions: true }),
   }
+}
+
+function normsAfter(find: (name: string) => TensorFacts | undefined): Pick<ModelShape, 'norms'> {
+  if (find('attn_output_norm')) return { norms: 'sums' }
+  return find('post_attention_norm') ? { norms: 'results' } : {}
 }

@@ -110,6 +110,8 @@ describe('the shape of a model', () => {
       matrix('blk.1.attn_q', 'Q4_K', 256, 256),
       matrix('blk.1.ffn_up_exps', 'Q4_K', 256, 512, 8),
       matrix('blk.1.ffn_down_shexp', 'Q4_K', 512, 256),
+      // Of 8 rows: no CPU packs it for its tiles.
+      matrix('blk.1.ffn_gate_inp', 'F16', 256, 8),
       ...layers(4).slice(2),
     ]
     const shape = shapeOf('deepseek2', { feed_forward_length: 768 }, tensors)
@@ -158,6 +160,31 @@ describe('the shape of a model', () => {
     expect(wiring(named('attn_norm', 64), named('ffn_up', 64, 256), named('ffn_down', 256, 64))).toEqual({
       feedForward: 'plain',
       parallelLayers: true,
+    })
+  })
+
+  it('tells where a layer normalises, and what places its tokens', () => {
+    const of = (...names: string[]) => {
+      const tensors = names.map((name): TensorFacts => ({ name, type: 'F32', shape: [64], bytes: 256 }))
+      const { norms, tabledPositions, tiedEmbeddings } = shapeOf('x', { block_count: 1 }, tensors)
+      return { norms, tabledPositions, tiedEmbeddings }
+    }
+    const [before, after] = ['blk.0.attn_norm.weight', 'blk.0.post_attention_norm.weight'] as const
+    expect(of(before, after)).toEqual({})
+    expect(of(after)).toEqual({ norms: 'results' })
+    expect(of('position_embd.weight', 'blk.0.attn_output_norm.weight')).toEqual({
+      norms: 'sums',
+      tabledPositions: true,
+    })
+    const short = ['token_embd.weight', 'token_embd_norm.weight', 'blk.0.shortconv.conv.weight']
+    expect(of(before, ...short)).toEqual({ tiedEmbeddings: true })
+  })
+
+  it('tells the state of short convolutions', () => {
+    const metadata = { 'attention.head_count_kv': [0, 0, 4, 0], 'shortconv.l_cache': 3, embedding_length: 64 }
+    expect(shapeOf('lfm2', { ...metadata, block_count: 4 }, layers(4))).toMatchObject({
+      recurrent: { width: 64, convolved: 64, convolution: 2, state: 0 },
+      recurrentStateBytes: 3 * 2 * 64 * 4,
     })
   })
 

@@ -114,6 +114,11 @@ function latentOf(read: ReadNumber): ModelShape['latent'] {
 }
 
 function recurrentOf(read: ReadNumber): ModelShape['recurrent'] {
+  const short = read('shortconv.l_cache')
+  if (short) {
+    const width = read('embedding_length') ?? 0
+    return { width, convolved: width, convolution: short - 1, state: 0 }
+  }
   const [width, state] = [read('ssm.inner_size'), read('ssm.state_size')]
   if (!width || !state) return undefined
   const convolved = width + 2 * (read('ssm.group_count') ?? 0) * state
@@ -131,6 +136,8 @@ function recurrentState(read: ReadNumber, heads: readonly number[], embeddingLen
   const layers = heads.filter((count) => count === 0).length || heads.length
   const wkv = read('wkv.head_size')
   if (wkv !== undefined) return f32Bytes * layers * embeddingLength * (2 + wkv)
+  const short = read('shortconv.l_cache')
+  if (short) return f32Bytes * layers * (short - 1) * embeddingLength
   const inner = read('ssm.inner_size')
   const state = read('ssm.state_size')
   if (inner === undefined || state === undefined) return 0
@@ -156,7 +163,10 @@ function vocabularySize(metadata: Metadata, read: ReadNumber): number {
 /** The input embedding is the output matrix, too. */
 function isTied(tensors: readonly TensorFacts[]): boolean {
   const has = (name: string) => find(tensors, name) !== undefined
-  return has('token_embd.weight') && has('output_norm.weight') && !has('output.weight')
+  // LFM2 names the norm before the output after the embedding.
+  const short = tensors.some(({ name }) => name.includes('.shortconv.'))
+  const normed = has('output_norm.weight') || (short && has('token_embd_norm.weight'))
+  return has('token_embd.weight') && normed && !has('output.weight')
 }
 
 function find(tensors: readonly TensorFacts[], name: string): TensorFacts | undefined {

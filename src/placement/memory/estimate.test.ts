@@ -155,6 +155,21 @@ describe('the estimate of an instance', () => {
     )
   })
 
+  it('packs nothing of a head whose rows do not come in 32s, nor otherwise orders what does not come in 8s', () => {
+    const head = { tiedEmbeddings: true, inputBytes: 34_000_000, outputBytes: 0, weightBytes: 34_000_000 }
+    const weights = (vocabularySize: number, outputType: string, amx: boolean) =>
+      estimateMemory(
+        { ...llama8b, ...head, layerBytes: [0], vocabularySize, outputType },
+        { ...wish, cpu: { amx } },
+      ).weightsBytes
+    // As llama-server 0.7.0 does it: copied and packed, copied in another order, or neither.
+    expect(weights(7488, 'Q8_0', true)).toBe(34_000_000 + 38_000_000)
+    expect(weights(7498, 'Q8_0', true)).toBe(34_000_000)
+    expect(weights(7496, 'Q4_0', true)).toBe(68_000_000)
+    expect(weights(7496, 'Q4_0', false)).toBe(68_000_000)
+    expect(weights(7498, 'Q4_0', false)).toBe(34_000_000)
+  })
+
   it('never falls when context, slots or batch grow, and is always a whole number of bytes', () => {
     fc.assert(
       fc.property(
@@ -169,7 +184,8 @@ describe('the estimate of an instance', () => {
           expect(smaller.totalBytes).toBeGreaterThanOrEqual(shape.weightBytes)
           for (const larger of [
             { ...asked, contextLength: asked.contextLength + context },
-            { ...asked, slots: asked.slots + slots },
+            // Buffers are for as many tokens of each slot, so that a batch may be rounded up more with fewer slots.
+            { ...asked, slots: asked.slots * (1 + slots) },
             { ...asked, batchSize: asked.batchSize + batch },
           ]) {
             expect(estimateMemory(shape, larger).totalBytes).toBeGreaterThanOrEqual(smaller.totalBytes)

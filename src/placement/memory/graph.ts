@@ -1,9 +1,19 @@
-import { type LayerShape, type ModelShape, tensorBytes } from '../../models/index.ts'
+import { type ModelShape, tensorBytes } from '../../models/index.ts'
 import type { RunShape } from '../contract.ts'
 import { createGraph, type Graph, input, step, type Tensor, view } from './allocator.ts'
+import { attention, latentAttention, projected } from './attention.ts'
+import { feedForward } from './feed-forward.ts'
 import {
-  cacheWidths,
-  cellsOf,
+  type CacheInputs,
+  f32Bytes,
+  type Inputs,
+  i32Bytes,
+  i64Bytes,
+  norm,
+  normApart,
+  type Sizes,
+} from './graph-sizes.ts'
+import {
   hasCache,
   isSliding,
   padContext,
@@ -12,17 +22,13 @@ import {
   valueTypeOf,
   windowCells,
 } from './kv-cache.ts'
-import { expertMatrixBytes, layersOf } from './layers.ts'
+import { layersOf } from './layers.ts'
+import { recurrentStep } from './recurrence.ts'
 
 /*
  * The computation of a batch as llama.cpp builds it (`llm_graph_context`, `src/models/*.cpp`), as far as results take
  * memory: sizes, order, and what each step still needs. Weights and caches have buffers of their own and are left out.
  */
-
-const f32Bytes = 4
-const f16Bytes = 2
-const i32Bytes = 4
-const i64Bytes = 8
 
 /** Part of a computation: its layers, and what comes before and after them. */
 export interface GraphPart {
@@ -40,34 +46,6 @@ export interface GraphPart {
   borrowsExperts?: boolean
 }
 
-interface Sizes {
-  graph: Graph
-  shape: ModelShape
-  run: RunShape
-  tokens: number
-  outputs: number
-  embedding: boolean
-  borrowsExperts: boolean
-  inputs: Inputs
-  layers: readonly LayerShape[]
-}
-
-interface Inputs {
-  positions: Tensor
-  outputs: Tensor
-  /** By kind of cache: the mask of its cells, where rows are stored, what rotates them. */
-  whole: CacheInputs
-  window: CacheInputs
-}
-
-interface CacheInputs {
-  mask: Tensor
-  keyRows: Tensor
-  valueRows: Tensor
-  keyRotation?: Tensor
-  valueRotation?: Tensor
-}
-
 /** The computation of a whole batch over a part of a model. */
 export function graphOf(shape: ModelShape, run: RunShape, embedding: boolean, part: GraphPart): Graph {
   const graph = createGraph(part.copies)
@@ -75,15 +53,19 @@ export function graphOf(shape: ModelShape, run: RunShape, embedding: boolean, pa
   const all = physicalBatch(run)
   const outputs = embedding || run.batchLogits ? all : Math.min(all, run.slots)
   const width = f32Bytes * tokens * shape.embeddingLength
+  const places = shape.norms === 'sums' && part.begins !== 'hidden' && part.layers.length > 0
+  const rows = places ? step(graph, width, [input(graph, i32Bytes * tokens)]) : undefined
   let hidden = beginning(graph, part.begins, tokens, width)
-  const inputs = inputsOf(graph, shape, run, { tokens, outputs, layers: part.layers })
+  const inputs = inputsOf(graph, shape, run, { tokens, outputs, layers: part.layers, embedding })
+  if (rows) hidden = placed(graph, hidden, rows)
   const { borrowsExperts = false } = part
   const common = { graph, shape, run, tokens, outputs, embedding, inputs }
   const sizes: Sizes = { ...common, borrowsExperts, layers: layersOf(shape) }
   for (const layer of part.layers) {
     hidden = layerOf(sizes, hidden, layer, part.ends && layer === part.layers.at(-1))
   }
-  if (part.ends) head(sizes, hidden)
+  if (part.ends && embedding) pool(sizes, hidden)
+  else if (part.ends) head(sizes, hidden)
   else step(graph, 0, [hidden])
   return graph
 }
@@ -95,12 +77,15 @@ export function graphOf(shape: ModelShape, run: RunShape, embedding: boolean, pa
 function beginning(graph: Graph, begins: GraphPart['begins'], tokens: number, width: number): Tensor {
   if (begins === 'hidden') return input(graph, width)
   const here = begins !== 'embeddings'
-  const lookUp = () => (here ? step(graph, width, [input(graph, i32Bytes * tokens)]) : input(graph, width))
+  const known = () => input(graph, here ? i32Bytes * tokens : width)
+  const asTokens = known()
   if (here) input(graph, width)
-  const mixedEmbeddings = input(graph, width)
+  const asMixedTokens = known()
   const slots = input(graph, i64Bytes * tokens)
-  const hidden = lookUp()
-  const looked = lookUp()
+  const mixedEmbeddings = input(graph, width)
+  const lookUp = (from: Tensor) => (here ? step(graph, width, [from]) : from)
+  const hidden = lookUp(asTokens)
+  const looked = lookUp(asMixedTokens)
   if (begins === 'lookup') return hidden
   const mixed = step(graph, width, [mixedEmbeddings])
   // Nothing reads this one, so its memory is never given back.
@@ -108,23 +93,36 @@ function beginning(graph: Graph, begins: GraphPart['begins'], tokens: number, wi
   return hidden
 }
 
+/** BERT's embeddings: with `rows` for their places, and a norm of both. */
+function placed(graph: Graph, hidden: Tensor, rows: Tensor): Tensor {
+  const typed = step(graph, hidden.bytes, [hidden], { inplace: true })
+  return normApart(graph, step(graph, hidden.bytes, [rows, typed], { inplace: true }))
+}
+
 /** A kind of cache that no layer here uses has no inputs; where there are no layers, inputs are kept for all of them. */
 function inputsOf(
   graph: Graph,
   shape: ModelShape,
   run: RunShape,
-  { tokens, outputs, layers }: { tokens: number; outputs: number; layers: readonly number[] },
+  {
+    tokens,
+    outputs,
+    layers,
+    embedding,
+  }: { tokens: number; outputs: number; layers: readonly number[]; embedding: boolean },
 ): Inputs {
-  const positions = input(graph, i32Bytes * tokens)
+  const positions = input(graph, shape.tabledPositions ? 0 : i32Bytes * tokens)
   const here = layers.length > 0 ? layers : shape.headCountKv.map((_, layer) => layer)
   const attending = here.filter((layer) => (shape.headCountKv[layer] ?? 0) > 0)
   const inputsFor = (sliding: boolean, cells: number) =>
     attending.some((layer) => isSliding(shape, layer) === sliding)
       ? cacheInputs(graph, shape, run, tokens, cells)
       : noCache(graph)
-  const whole = inputsFor(false, hasCache(shape) ? padContext(run.contextLength) : tokens)
+  const whole = inputsFor(false, padContext(hasCache(shape) ? run.contextLength : tokens))
   const window = inputsFor(true, windowCells(shape.slidingWindow ?? 0, run))
-  return { positions, whole, window, outputs: input(graph, i32Bytes * outputs) }
+  const rows = input(graph, i32Bytes * outputs)
+  const shares = input(graph, embedding ? f32Bytes * tokens * run.slots : 0)
+  return { positions, whole, window, outputs: rows, shares }
 }
 
 /** No mask, no rows. */
@@ -142,12 +140,15 @@ function cacheInputs(
 ): CacheInputs {
   const flash = run.flashAttention !== 'off'
   const widest = Math.max(...shape.headCountKv) * shape.valueLength
-  const keyRotation = rotationBytes(run.kvCacheType, shape.keyLength, false)
-  const valueRotation = rotationBytes(valueTypeOf(run), shape.valueLength, true)
+  const rows = hasCache(shape) ? i64Bytes * tokens : 0
+  const rotation = (type: string, headLength: number, smallest: boolean) =>
+    hasCache(shape) ? rotationBytes(type, headLength, smallest) : 0
+  const keyRotation = rotation(run.kvCacheType, shape.keyLength, false)
+  const valueRotation = rotation(valueTypeOf(run), shape.valueLength, true)
   return {
-    keyRows: input(graph, i64Bytes * tokens),
+    keyRows: input(graph, rows),
     // Crosswise values are stored one by one.
-    valueRows: input(graph, i64Bytes * tokens * (flash ? 1 : widest)),
+    valueRows: input(graph, rows * (flash ? 1 : widest)),
     mask: input(graph, (flash ? 2 : f32Bytes) * cells * tokens),
     ...(keyRotation > 0 && { keyRotation: input(graph, keyRotation) }),
     ...(valueRotation > 0 && { valueRotation: input(graph, valueRotation) }),
@@ -167,8 +168,11 @@ function layerOf(sizes: Sizes, hidden: Tensor, layer: number, last: boolean): Te
   const { graph, shape, tokens, outputs, inputs } = sizes
   const rows = last ? outputs : tokens
   const width = (count: number) => f32Bytes * count * shape.embeddingLength
-  const normed = norm(graph, hidden)
+  const normed = shape.norms ? hidden : norm(graph, hidden)
   const { feedForwardLength = 0, expertCount = 0 } = sizes.layers[layer] ?? {}
+  if (shape.parallelLayers && projectsLast.has(shape.architecture)) {
+    return besideAttention(sizes, hidden, normed, layer, last)
+  }
   let attended = lookBack(sizes, normed, layer)
   let residual = hidden
   let parallelInput = normed
@@ -184,82 +188,26 @@ function layerOf(sizes: Sizes, hidden: Tensor, layer: number, last: boolean): Te
   }
   const between = step(graph, width(rows), [attended, residual], { inplace: true })
   if (feedForwardLength === 0 && expertCount === 0) return between
-  const computed = feedForward(sizes, norm(graph, between), layer, rows)
+  if (shape.norms === 'sums') {
+    const summed = normApart(graph, between)
+    const computed = feedForward(sizes, summed, layer, rows)
+    return normApart(graph, step(graph, width(rows), [computed, summed], { inplace: true }))
+  }
+  const computed = feedForward(sizes, shape.norms ? between : norm(graph, between), layer, rows)
   return step(graph, width(rows), [computed, between], { inplace: true })
 }
 
-function norm(graph: Graph, of: Tensor): Tensor {
-  const scaled = step(graph, of.bytes, [of], { inplace: true })
-  return step(graph, of.bytes, [scaled], { inplace: true })
-}
+/** Architectures that project what was attended after they have added the feed-forward part to their input. */
+const projectsLast = new Set(['cohere2', 'command-r'])
 
-function attention(sizes: Sizes, normed: Tensor, layer: number): Tensor {
-  const { graph, shape, run, tokens, inputs } = sizes
-  const sliding = isSliding(shape, layer)
-  const keyLength = (sliding && shape.slidingKeyLength) || shape.keyLength
-  const valueLength = (sliding && shape.slidingValueLength) || shape.valueLength
-  const headsKv = shape.headCountKv[layer] ?? 0
-  const queryBytes = f32Bytes * tokens * shape.headCount * keyLength
-  const keyBytes = f32Bytes * tokens * headsKv * keyLength
-  const valueBytes = f32Bytes * tokens * headsKv * valueLength
-  const cache = sliding ? inputs.window : inputs.whole
-
-  const fused = shape.fusedQkv ? step(graph, queryBytes + keyBytes + valueBytes, [normed]) : undefined
-  const project = (bytes: number) =>
-    fused ? view(graph, fused, bytes) : view(graph, step(graph, bytes, [normed]))
-  const turn = (of: Tensor, bytes: number, rotation: Tensor | undefined) =>
-    rotation ? view(graph, step(graph, bytes, [view(graph, of), rotation])) : of
-  // Turned where they are, unless they lie side by side in one matrix.
-  const place = (of: Tensor, bytes: number) =>
-    step(graph, bytes, [of, inputs.positions], { inplace: !fused })
-
-  const query = turn(place(project(queryBytes), queryBytes), queryBytes, cache.keyRotation)
-  const value = turn(project(valueBytes), valueBytes, cache.valueRotation)
-  const key = turn(place(project(keyBytes), keyBytes), keyBytes, cache.keyRotation)
-  if (hasCache(shape)) {
-    step(graph, 0, [view(graph, key), cache.keyRows])
-    step(graph, 0, [view(graph, value), cache.valueRows])
-  }
-  const read = readBack(sizes, layer, { key, value })
-
-  const asked = view(graph, view(graph, query))
-  const outputBytes = f32Bytes * tokens * shape.headCount * valueLength
-  let attended: Tensor
-  if (run.flashAttention === 'off') {
-    const scoreBytes = f32Bytes * cellsOf(shape, layer, run) * tokens * shape.headCount
-    const scores = step(graph, scoreBytes, [asked, ...read.keys])
-    const weights = step(graph, scoreBytes, [scores, cache.mask], { inplace: true })
-    const mixed = step(graph, outputBytes, [weights, ...read.values()])
-    attended = step(graph, outputBytes, [view(graph, mixed)])
-  } else {
-    attended = view(graph, step(graph, outputBytes, [asked, ...read.keys, ...read.values(), cache.mask]))
-  }
-  attended = turn(attended, outputBytes, cache.valueRotation)
-  return step(graph, f32Bytes * tokens * shape.embeddingLength, [attended])
-}
-
-/**
- * Keys and values as attention reads them, as far as that takes memory: a cache of 32-bit floats is rounded for flash
- * attention, all of it; what is kept nowhere is read where it was computed, rounded or, without, its values transposed.
- */
-function readBack(
-  { graph, shape, run }: Sizes,
-  layer: number,
-  computed: { key: Tensor; value: Tensor },
-): { keys: Tensor[]; values: () => Tensor[] } {
-  const flash = run.flashAttention !== 'off'
-  const rounded = (of: Tensor[], bytes: number) => [step(graph, bytes, of)]
-  if (!hasCache(shape)) {
-    const { key, value } = { key: view(graph, computed.key), value: view(graph, computed.value) }
-    if (!flash) return { keys: [key], values: () => [step(graph, value.bytes, [view(graph, value)])] }
-    const [keys, values] = [rounded([key], key.bytes / 2), rounded([value], value.bytes / 2)]
-    return { keys, values: () => values }
-  }
-  if (!flash || run.kvCacheType !== 'f32') return { keys: [], values: () => [] }
-  const widths = cacheWidths(shape, layer)
-  const cells = run.slots * cellsOf(shape, layer, run)
-  const [keys, values] = [rounded([], f16Bytes * cells * widths.keys), rounded([], f16Bytes * cells * widths.values)]
-  return { keys, values: () => values }
+function besideAttention(sizes: Sizes, hidden: Tensor, normed: Tensor, layer: number, last: boolean): Tensor {
+  const { graph, inputs, shape, outputs, tokens } = sizes
+  const width = f32Bytes * (last ? outputs : tokens) * shape.embeddingLength
+  const pick = (of: Tensor) => (last ? step(graph, width, [of, inputs.outputs]) : of)
+  const heads = attention(sizes, normed, layer)
+  const computed = feedForward(sizes, pick(normed), layer, last ? outputs : tokens)
+  const summed = step(graph, width, [computed, pick(hidden)], { inplace: true })
+  return step(graph, width, [summed, pick(projected(sizes, heads, layer))], { inplace: true })
 }
 
 /** What a layer draws from the tokens before: by attention, by a state, or (Falcon-H1) by both side by side. */
@@ -267,136 +215,21 @@ function lookBack(sizes: Sizes, normed: Tensor, layer: number): Tensor {
   const { graph, shape } = sizes
   const { recurrent, latent, headCountKv } = shape
   if (recurrent && headCountKv[layer] === 0) return recurrentStep(sizes, normed, recurrent)
-  const attended = latent ? latentAttention(sizes, normed, latent) : attention(sizes, normed, layer)
+  const heads = latent ? latentAttention(sizes, normed, latent) : attention(sizes, normed, layer)
+  const attended = projected(sizes, heads, layer)
   if (!recurrent || headCountKv.includes(0)) return attended
   const carried = recurrentStep(sizes, normed, recurrent)
   return step(graph, attended.bytes, [attended, carried], { inplace: true })
 }
 
-/** A layer of Mamba's kind: a convolution over the last tokens, and a scan that carries a state along. */
-function recurrentStep(
-  { graph, shape, run, tokens }: Sizes,
-  normed: Tensor,
-  recurrent: NonNullable<ModelShape['recurrent']>,
-): Tensor {
-  const { width, convolved, convolution, state } = recurrent
-  const bytesOf = (numbers: number) => f32Bytes * tokens * numbers
-  const kept = step(graph, f32Bytes * run.slots * convolution * convolved, [])
-  const both = step(graph, bytesOf(width + convolved), [view(graph, normed)])
-  const gate = view(graph, both, bytesOf(width))
-  const joined = step(graph, kept.bytes + bytesOf(convolved), [
-    view(graph, kept),
-    view(graph, view(graph, both, bytesOf(convolved))),
-  ])
-  step(graph, 0, [view(graph, joined, kept.bytes)])
-  const smooth = step(graph, bytesOf(convolved), [joined])
-  const steps = step(graph, bytesOf(width), [smooth])
-  const scanned = step(graph, bytesOf(width) + f32Bytes * run.slots * state, [view(graph, smooth), steps])
-  step(graph, 0, [view(graph, scanned, f32Bytes * run.slots * state)])
-  const skipped = step(graph, bytesOf(width), [smooth], { inplace: width === convolved })
-  const summed = step(graph, bytesOf(width), [view(graph, scanned, bytesOf(width)), skipped], {
-    inplace: true,
-  })
-  const gated = step(graph, bytesOf(width), [step(graph, bytesOf(width), [gate]), summed])
-  return view(graph, step(graph, bytesOf(shape.embeddingLength), [gated]))
-}
-
-/** Queries are carried over into the latent's space, and what was attended back out of it. */
-function latentAttention(
-  { graph, shape, run, tokens, inputs }: Sizes,
-  normed: Tensor,
-  latent: NonNullable<ModelShape['latent']>,
-): Tensor {
-  const { rank, keyLength, valueLength } = latent
-  const { mask, keyRows } = inputs.whole
-  const bytesOf = (width: number) => f32Bytes * tokens * width
-  const turned = shape.keyLength - rank
-  const ofHeads = (width: number) => bytesOf(shape.headCount * width)
-  const query = view(graph, step(graph, ofHeads(keyLength), [step(graph, normed.bytes, [normed])]))
-  const plain = view(graph, view(graph, query, ofHeads(keyLength - turned)))
-  const absorbed = view(graph, step(graph, ofHeads(rank), [plain]))
-  const placed = step(graph, ofHeads(turned), [view(graph, query, ofHeads(turned)), inputs.positions])
-  const asked = view(graph, view(graph, step(graph, ofHeads(shape.keyLength), [absorbed, placed])))
-  const both = step(graph, bytesOf(shape.keyLength), [normed])
-  const compressed = view(graph, norm(graph, step(graph, bytesOf(rank), [view(graph, both, bytesOf(rank))])))
-  const placedKey = step(graph, bytesOf(turned), [view(graph, both, bytesOf(turned)), inputs.positions])
-  const key = step(graph, bytesOf(shape.keyLength), [compressed, placedKey])
-  step(graph, 0, [view(graph, key), keyRows])
-  let mixed: Tensor
-  if (run.flashAttention === 'off') {
-    const scores = step(graph, ofHeads(padContext(run.contextLength)), [asked])
-    const weights = step(graph, scores.bytes, [scores, mask], { inplace: true })
-    mixed = step(graph, ofHeads(rank), [weights])
-  } else {
-    mixed = step(graph, ofHeads(rank), [asked, mask])
-  }
-  const spread = step(graph, ofHeads(valueLength), [view(graph, mixed)])
-  const attended = step(graph, ofHeads(valueLength), [view(graph, spread)])
-  return step(graph, bytesOf(shape.embeddingLength), [attended])
-}
-
-function feedForward(sizes: Sizes, normed: Tensor, layer: number, rows: number): Tensor {
-  const { graph, shape } = sizes
-  const own = sizes.layers[layer]
-  const { feedForwardLength = 0, expertCount = 0, sharedLength = 0 } = own ?? {}
-  if (expertCount > 0) {
-    const borrowed = own && sizes.borrowsExperts ? expertMatrixBytes(own) : 0
-    const routed = experts(sizes, normed, rows, feedForwardLength, expertCount, borrowed)
-    if (sharedLength === 0) return routed
-    const shared = activation(graph, normed, f32Bytes * rows * sharedLength, 'gated')
-    return step(graph, routed.bytes, [routed, step(graph, routed.bytes, [shared])], { inplace: true })
-  }
-  const bytes = f32Bytes * rows * feedForwardLength
-  const outputBytes = f32Bytes * rows * shape.embeddingLength
-  return step(graph, outputBytes, [activation(graph, normed, bytes, shape.feedForward ?? 'gated')])
-}
-
-function activation(graph: Graph, normed: Tensor, bytes: number, kind: 'gated' | 'fused' | 'plain'): Tensor {
-  if (kind === 'fused') return step(graph, bytes, [step(graph, 2 * bytes, [normed])])
-  const first = step(graph, bytes, [normed])
-  if (kind === 'plain') return step(graph, bytes, [first], { inplace: true })
-  return step(graph, bytes, [first, step(graph, bytes, [normed])])
-}
-
-/** A router, the chosen experts side by side, and their sum. A matrix that is borrowed goes back with its product. */
-function experts(
-  sizes: Sizes,
-  normed: Tensor,
-  rows: number,
-  length: number,
-  count: number,
-  borrowedBytes: number,
-): Tensor {
-  const { graph, shape } = sizes
-  const used = Math.min(count, Math.max(1, shape.expertUsedCount ?? 1))
-  const routed = step(graph, f32Bytes * rows * count, [normed])
-  const probabilities = step(graph, routed.bytes, [routed], { inplace: true })
-  const sorted = step(graph, i32Bytes * rows * count, [probabilities])
-  const chosen = view(graph, sorted, i32Bytes * rows * used)
-  const picked = step(graph, f32Bytes * rows * used, [view(graph, probabilities), chosen])
-  const flat = view(graph, picked)
-  const total = step(graph, f32Bytes * rows, [flat])
-  const weights = view(graph, step(graph, picked.bytes, [flat, total], { inplace: true }))
-  const each = view(graph, normed)
-  const wide = f32Bytes * rows * used * length
-  const matrix = () => (borrowedBytes > 0 ? [step(graph, borrowedBytes, [])] : [])
-  const gate = step(graph, wide, [each, chosen, ...matrix()])
-  const up = step(graph, wide, [each, chosen, ...matrix()])
-  const outputBytes = f32Bytes * rows * shape.embeddingLength
-  const down = step(graph, outputBytes * used, [step(graph, wide, [gate, up]), chosen, ...matrix()])
-  const weighted = step(graph, down.bytes, [down, weights], { inplace: true })
-  const views = Array.from({ length: used }, () => view(graph, weighted, outputBytes))
-  const [first = weighted, ...more] = views
-  if (more.length === 0) return step(graph, outputBytes, [first])
-  return more.reduce(
-    (sum, next, index) => step(graph, outputBytes, [sum, next], { inplace: index > 0 }),
-    first,
-  )
-}
-
 function head(sizes: Sizes, hidden: Tensor): void {
-  const { graph, shape, outputs, embedding } = sizes
+  const { graph, shape, outputs } = sizes
+  step(graph, f32Bytes * outputs * shape.vocabularySize, [norm(graph, hidden)], { role: 'output' })
+}
+
+/** The mean of each text's hidden states, which are kept. */
+function pool({ graph, shape, run, inputs }: Sizes, hidden: Tensor): void {
   const normed = norm(graph, hidden)
-  if (embedding) step(graph, hidden.bytes, [normed], { role: 'output' })
-  else step(graph, f32Bytes * outputs * shape.vocabularySize, [normed], { role: 'output' })
+  const crosswise = step(graph, hidden.bytes, [view(graph, normed)], { role: 'output' })
+  step(graph, f32Bytes * run.slots * shape.embeddingLength, [crosswise, inputs.shares], { role: 'output' })
 }

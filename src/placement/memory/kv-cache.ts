@@ -31,13 +31,32 @@ export function valueTypeOf({ kvCacheType, flashAttention }: RunShape): string {
   return flashAttention === 'off' && kvCacheType !== 'f32' && kvCacheType !== 'bf16' ? 'f16' : kvCacheType
 }
 
+const wholeTypes = new Set(['f32', 'f16', 'bf16'])
+/** Numbers of a block of any quantised type. */
+const blockNumbers = 32
+
+/**
+ * The type that a model's cache can have: a quantised one has blocks, which heads have to divide into (`llama_context`
+ * refuses others); else f16.
+ */
+export function cacheTypeFor<T extends string>(shape: ModelShape, wanted: T): T | 'f16' {
+  const { keyLength, valueLength, slidingKeyLength = 0, slidingValueLength = 0 } = shape
+  const lengths = [keyLength, valueLength, slidingKeyLength, slidingValueLength]
+  return wholeTypes.has(wanted) || lengths.every((length) => length % blockNumbers === 0) ? wanted : 'f16'
+}
+
 export function isSliding(shape: ModelShape, layer: number): boolean {
   return shape.slidingWindow !== undefined && shape.slidingLayers?.[layer] === true
 }
 
+/** Whether some of the layers see a window only. */
+export function hasWindow(shape: ModelShape): boolean {
+  return shape.slidingWindow !== undefined && shape.slidingLayers?.includes(true) === true
+}
+
 /** Cells that a slot has in a layer. */
 export function cellsOf(shape: ModelShape, layer: number, run: RunShape): number {
-  if (!hasCache(shape)) return reservedTokens(run)
+  if (!hasCache(shape)) return padContext(reservedTokens(run))
   return isSliding(shape, layer) ? windowCells(shape.slidingWindow ?? 0, run) : padContext(run.contextLength)
 }
 

@@ -29,7 +29,7 @@ export function planModel(
   wishes: PlanWishes,
   costs: CostsOf = costsOf,
 ): PlanResult {
-  return chooseCache(wishes, (chosen) => planWith(model, inventory, chosen, costs))
+  return chooseCache(model, wishes, (chosen) => planWith(model, inventory, chosen, costs))
 }
 
 /** The best plan of `planModel`; undefined where there is none, without the work of saying what would help. */
@@ -39,7 +39,9 @@ export function bestPlan(
   wishes: PlanWishes,
   costs: CostsOf = costsOf,
 ): Plan | undefined {
-  const result = chooseCache(wishes, (chosen) => planWith(model, inventory, chosen, costs, () => noReason))
+  const result = chooseCache(model, wishes, (chosen) =>
+    planWith(model, inventory, chosen, costs, () => noReason),
+  )
   return result.ok ? result.plans[0] : undefined
 }
 
